@@ -1,0 +1,61 @@
+# Every target does its own set-up. `make help` lists them.
+SHELL := /bin/sh
+PY := .venv/bin/python
+W := .venv/bin/wayfare
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+# make demo CUSTOMERS=FILE   customers from a CSV or Parquet file instead of the generator
+# make demo CLUSTER=KUBECONFIG LOAD='kind load docker-image'   any other cluster instead of the lab
+CUSTOMERS ?=
+CLUSTER ?=
+LOAD ?=
+ARGS ?=
+
+.PHONY: help setup packages demo demo-down test check format generate lock image lab-up lab-down bench chaos soak clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## make .venv from the lock file (done by the other targets too)
+	@scripts/setup
+
+packages: setup ## install the Debian packages that the lab needs (root on Debian only)
+	@scripts/debian-packages || [ $$? = 3 ]
+
+demo: packages ## the main job, for real: lab, operator, engine, decisions; writes build/demo.json
+	@$(RUN) $(PY) -m demo.run --json build/demo.json \
+	  $(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(CLUSTER),--cluster "$(CLUSTER)") \
+	  $(if $(LOAD),--load "$(LOAD)") $(ARGS)
+
+demo-down: setup ## remove what the demo made, the lab too
+	@$(RUN) $(PY) -m demo.down $(if $(CLUSTER),--cluster "$(CLUSTER)") $(ARGS)
+
+test: packages ## all tests (one folder or test: make test ARGS=tests/unit)
+	@$(RUN) scripts/test $(ARGS)
+
+check: setup ## format, lint, types, imports, generated files
+	@$(RUN) scripts/check
+
+format: setup ## format the code and mend what the linter can
+	@$(RUN) ruff format -q . && $(RUN) ruff check -q --fix .
+
+generate: setup ## write the generated files anew (CRDs, RBAC rules, tables in the docs)
+	@$(RUN) scripts/generate
+
+lock: setup ## resolve the dependencies anew
+	@$(RUN) scripts/lock
+
+image: packages ## build the container image into build/image/
+	@$(RUN) scripts/image
+
+lab-up: packages ## two Kubernetes sites on this machine
+	@$(W) lab up --sites east,west
+
+lab-down: setup ## remove the lab
+	@$(W) lab down
+
+bench: setup ## benchmarks, each a ratio against its baseline; writes build/bench.json
+	@$(RUN) $(PY) -m bench.run $(ARGS)
+
+clean: ## remove build/ and .venv
+	@rm -rf build .venv

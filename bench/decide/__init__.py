@@ -1,0 +1,1 @@
+"""Decisions against a plain evaluator."""

@@ -1,0 +1,220 @@
+"""The cluster of the demo: the lab's site, or any that a kubeconfig leads to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.steps import TOP, WAYFARE, StepFailed, Steps
+
+SITE = "east"
+RELEASE = "wayfare"
+SYSTEM = "wayfare-system"
+NAMESPACE = "bank"
+ENGINE = "retail"
+EXAMPLES = TOP / "examples" / "bank"
+
+
+def lab_impossible() -> str | None:
+    """Why no lab can be had here, in a few words; None when one may."""
+    if sys.platform != "linux":
+        return "this is not Linux"
+    if os.geteuid() != 0:
+        return "this is not root"
+    return None
+
+
+@dataclass
+class Cluster:
+    """kubectl and helm pointed at one cluster."""
+
+    steps: Steps
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        """Run kubectl; returns what it printed."""
+        return self.steps.run("kubectl", *arguments, **options).stdout
+
+    def get(self, *arguments: str) -> Any:
+        """`kubectl get … -o json`, decoded."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def install(self, reference: str) -> None:
+        """The chart, with this image, serving the bank's namespace."""
+        repository, _, tag = reference.rpartition(":")
+        self.namespace(NAMESPACE)
+        self.steps.run(
+            *("helm", "upgrade", "--install", RELEASE, str(TOP / "helm" / "wayfare")),
+            *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "5m"),
+            *("--set-string", f"image.repository={repository}", "--set-string", f"image.tag={tag}"),
+            *("--set", f"namespaces={{{NAMESPACE}}}", "--set", "site=demo"),
+        )
+        self.kubectl(
+            *("wait", "--for=condition=Established", "--timeout=60s"),
+            *(f"crd/{plural}.wayfare.dev" for plural in PLURALS),
+        )
+
+    def namespace(self, name: str) -> None:
+        """Make a namespace unless it is there."""
+        if not self.kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name"):
+            self.kubectl("create", "namespace", name)
+
+    def apply(self, manifests: Path) -> None:
+        """A file or a folder of the bank; a second time puts back what the demo edited."""
+        self.kubectl("apply", "-f", str(manifests))
+
+    def wait_ready(self, *objects: str, seconds: int = 240) -> None:
+        """Wait until everything of these kinds (or names) is Ready; tells which is not and why."""
+        for obj in objects:
+            which = [obj] if "/" in obj else [obj, "--all"]
+            try:
+                self.kubectl(
+                    *("wait", "-n", NAMESPACE, "--for=condition=Ready", f"--timeout={seconds}s"),
+                    *which,
+                    timeout=seconds + 30,
+                )
+            except StepFailed:
+                raise StepFailed(
+                    f"not Ready after {seconds} s:\n{self.not_ready(obj)}",
+                    look=f"kubectl -n {NAMESPACE} get wayfare,pods; "
+                    f"kubectl -n {SYSTEM} logs deploy/{RELEASE}-operator",
+                ) from None
+
+    def wait_rolled_out(self, reference: str, *, seconds: int = 300) -> None:
+        """Wait until every workload of the engine runs this image, and nothing else of it does.
+
+        An operator of another version gives its image to engines a moment after it started.
+        """
+        selector = ("-l", f"wayfare.dev/engine={ENGINE}")
+        deadline = time.monotonic() + seconds
+        while True:
+            items = self.get("-n", NAMESPACE, "deployments,statefulsets", *selector)["items"]
+            images = {
+                container["image"]
+                for item in items
+                for container in item["spec"]["template"]["spec"]["containers"]
+            }
+            if images == {reference}:
+                break
+            if time.monotonic() > deadline:
+                raise StepFailed(
+                    f"the operator has not given {reference} to the engine in {seconds} s, "
+                    f"but {', '.join(sorted(images)) or 'made nothing'}",
+                    look=f"kubectl -n {SYSTEM} logs deploy/{RELEASE}-operator",
+                )
+            time.sleep(0.5)
+        for kind in ("statefulsets", "deployments"):
+            self.kubectl(
+                *("-n", NAMESPACE, "rollout", "status", kind, *selector),
+                f"--timeout={seconds}s",
+                timeout=seconds + 30,
+            )
+
+    def not_ready(self, obj: str) -> str:
+        """The objects that are not Ready, each with its reason and message."""
+        found = self.get("-n", NAMESPACE, obj)
+        lines = []
+        for item in found.get("items", [found]):
+            ready = condition(item, "Ready")
+            if ready.get("status") != "True":
+                name = item["metadata"]["name"]
+                lines.append(
+                    f"  {item['kind']} {name}: {ready.get('reason', 'not looked at yet')}: "
+                    f"{ready.get('message', '')}"
+                )
+        return "\n".join(lines)
+
+    def serve_pods(self) -> list[dict[str, Any]]:
+        """The engine's serve pods that are not on their way out."""
+        items = self.get(
+            *("-n", NAMESPACE, "pods", "-l"),
+            f"wayfare.dev/engine={ENGINE},app.kubernetes.io/component=serve",
+        )["items"]
+        return [item for item in items if "deletionTimestamp" not in item["metadata"]]
+
+    def segments(self) -> list[dict[str, Any]]:
+        """Name and size of each segment."""
+        return [
+            {"name": item["metadata"]["name"], "size": item.get("status", {}).get("size")}
+            for item in self._segments()
+        ]
+
+    def segment_times(self) -> dict[str, str]:
+        """For each segment that was computed, when its customers were looked at."""
+        return {
+            item["metadata"]["name"]: item["status"]["asOf"]
+            for item in self._segments()
+            if item.get("status", {}).get("asOf")
+        }
+
+    def wait_computed(self, before: dict[str, str], *, seconds: int = 180) -> None:
+        """Wait until every segment's size is newer than it was `before`."""
+        deadline = time.monotonic() + seconds
+        while any(self.segment_times().get(name) == then for name, then in before.items()):
+            if time.monotonic() > deadline:
+                raise StepFailed(f"segments were not computed anew within {seconds} s")
+            time.sleep(1)
+
+    def _segments(self) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.get("-n", NAMESPACE, "segments.wayfare.dev")["items"]
+        return items
+
+
+PLURALS = ("engines", "segments", "journeys", "channels")
+
+
+def condition(obj: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A condition of an object; empty when it has none of that type."""
+    found: list[dict[str, Any]] = obj.get("status", {}).get("conditions", [])
+    return next((item for item in found if item["type"] == kind), {})
+
+
+def find_tools(steps: Steps) -> None:
+    """Put kubectl and helm on the PATH: the machine's own, or those that the lab builds."""
+    if all(shutil.which(tool, path=steps.environment.get("PATH")) for tool in ("kubectl", "helm")):
+        return
+    folder = steps.run(WAYFARE, "lab", "tools", show=True, timeout=1800).stdout.strip()
+    steps.environment["PATH"] = f"{folder}{os.pathsep}{steps.environment.get('PATH', '')}"
+
+
+def lab_site(steps: Steps) -> Cluster:
+    """Bring up the lab's site; StepFailed with `lacking` when the machine cannot."""
+    steps.run(WAYFARE, "lab", "up", "--sites", SITE, show=True, timeout=1800)
+    path = steps.run(WAYFARE, "lab", "kubeconfig", SITE, "--path").stdout.strip()
+    steps.environment["KUBECONFIG"] = path
+    find_tools(steps)
+    return Cluster(steps)
+
+
+def given_cluster(steps: Steps, kubeconfig: Path) -> Cluster:
+    """Any cluster, by its kubeconfig."""
+    if not kubeconfig.is_file():
+        raise StepFailed(f"there is no kubeconfig at {kubeconfig}")
+    steps.environment["KUBECONFIG"] = str(kubeconfig.resolve())
+    find_tools(steps)
+    cluster = Cluster(steps)
+    version = json.loads(cluster.kubectl("version", "-o", "json"))["serverVersion"]
+    minor = int("".join(filter(str.isdigit, version["minor"])))
+    if (int(version["major"]), minor) < (1, 34):
+        raise StepFailed(f"the cluster runs Kubernetes {version['gitVersion']}; 1.34 is needed")
+    return cluster
+
+
+def build_image(steps: Steps) -> str:
+    """Build the image unless it is built; returns its reference."""
+    made = steps.run(str(TOP / "scripts" / "image"), show=True, timeout=1800)
+    return made.stdout.strip().splitlines()[-1]
+
+
+def load_image(steps: Steps, reference: str, load: str | None) -> None:
+    """Bring the image onto the cluster's nodes: by the given command, or into the lab's site."""
+    command = shlex.split(load) if load else [WAYFARE, "lab", "load-image", "--site", SITE]
+    if command[0] == "wayfare":
+        command[0] = WAYFARE
+    steps.run(*command, reference, timeout=900)

@@ -1,0 +1,1 @@
+"""The serving pod: `POST /v1/decisions` and what is around it."""

@@ -1,0 +1,198 @@
+"""The serving pod's HTTP application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Path, Request
+from starlette.responses import HTMLResponse, Response
+
+from wayfare_engine.api.decisions import (
+    PATH,
+    DecisionRequest,
+    DecisionResponse,
+    DecisionRoute,
+)
+from wayfare_engine.api.explain import DecisionRecord, Explainer
+from wayfare_engine.api.page import PAGE
+from wayfare_engine.api.state import ServeState
+from wayfare_engine.identity import Scope
+from wayfare_engine.metrics import CONTENT_TYPE, exposition
+from wayfare_engine.web import problems
+from wayfare_engine.web.body import credential
+
+_PROBLEMS = {
+    400: "the body is not JSON",
+    401: "no API key, or one that is unknown, expired or revoked",
+    403: "the API key lacks the scope",
+    404: "unknown customer, slot or decision",
+    413: "the body is too large",
+    422: "wrong types; errors name the field's path",
+    503: "no plan is loaded yet, or the store that knows is away",
+}
+
+
+def make_app(state: ServeState) -> DecisionRoute:
+    """The application over a pod's state; the hot route in front of FastAPI."""
+    app = FastAPI(
+        title="Wayfare engine",
+        version=version("wayfare"),
+        description="Asks: what do I show this customer in this slot, now?",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    problems.install(app)
+
+    hot = DecisionRoute(
+        app,
+        snapshot=lambda: state.loader.present,
+        degraded=state.degraded,
+        draining=lambda: state.draining,
+        authenticator=state.authenticator,
+        ledger=state.ledger,
+        metrics=state.metrics,
+        clock=state.clock,
+        ids=state.ids,
+        site=state.settings.site,
+        epoch=state.settings.epoch,
+        body_limit=state.settings.body_limit,
+    )
+    explainer = Explainer(state.postgresql, state.ledger)
+
+    @app.post(
+        PATH,
+        summary="Decide",
+        description="One decision for one customer and slot. 200 with journey null when nothing "
+        "qualifies. Scope: decide.",
+        openapi_extra={"requestBody": _content(DecisionRequest, required=True)},
+        responses=_responses(DecisionResponse, 400, 401, 403, 404, 413, 422, 503),
+    )
+    async def decide() -> None:
+        raise AssertionError("DecisionRoute answers before FastAPI is asked")
+
+    @app.get(
+        PATH + "/{decision_id}",
+        summary="Read a decision back",
+        description="The whole record, each loser with its reason. Scope: decisions:read.",
+        responses=_responses(DecisionRecord, 401, 403, 404, 503),
+    )
+    async def decision(
+        request: Request, decision_id: Annotated[str, Path(max_length=64)]
+    ) -> Response:
+        key = credential(list(request.scope["headers"]))
+        state.authenticator.require(key, Scope.DECISIONS_READ)
+        record = await explainer.record(decision_id, state.loader.present)
+        return Response(msgspec.json.encode(record), media_type="application/json")
+
+    @app.get("/livez", summary="Whether the process answers")
+    async def livez() -> dict[str, bool]:
+        return {"alive": True}
+
+    @app.get(
+        "/readyz",
+        summary="Whether to send requests here",
+        description="503 until a plan is loaded, and while ending. A store that is away later is "
+        "told in `degraded`, and is a 503 with `?stores=required`.",
+    )
+    async def readyz(stores: str | None = None) -> Response:
+        ready, body = state.readiness(stores_required=stores == "required")
+        return _json(body, 200 if ready else 503)
+
+    @app.get("/activez", summary="Whether this site may act")
+    async def activez() -> dict[str, object]:
+        return {"active": True, "site": state.settings.site, "epoch": state.settings.epoch}
+
+    @app.get("/metrics", summary="Metrics for Prometheus")
+    async def metrics() -> Response:
+        return Response(exposition(state.metrics.registry), media_type=CONTENT_TYPE)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(PAGE)
+
+    _count_requests(app, state)
+    app.openapi = _with_schemas(app)  # type: ignore[method-assign]
+    return hot
+
+
+def _count_requests(app: FastAPI, state: ServeState) -> None:
+    @app.middleware("http")
+    async def count(request: Request, call_next: Callable[[Request], Any]) -> Response:
+        began = time.perf_counter()
+        response: Response = await call_next(request)
+        route = getattr(request.scope.get("route"), "path", "unknown")
+        state.metrics.requests.labels(route, str(response.status_code)).inc()
+        if state.draining:
+            response.headers["connection"] = "close"
+        response.headers["server-timing"] = f"app;dur={(time.perf_counter() - began) * 1000:.2f}"
+        return response
+
+
+def _json(body: object, status: int) -> Response:
+    return Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
+
+
+def _content(model: type, *, required: bool = False) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content: dict[str, Any] = {"content": {"application/json": {"schema": reference}}}
+    if required:
+        content["required"] = True
+    return content
+
+
+def _responses(model: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        200: {"description": "the answer", **_content(model)},
+        **{
+            status: {
+                "description": _PROBLEMS[status],
+                "content": {problems.MEDIA_TYPE: problem},
+            }
+            for status in statuses
+        },
+    }
+
+
+def _with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = original()
+            _, models = msgspec.json.schema_components(
+                [DecisionRequest, DecisionResponse, DecisionRecord],
+                schema_hook=lambda _: {"type": "object"},
+                ref_template="#/components/schemas/{name}",
+            )
+            text = {"type": "string"}
+            error = {"type": "object", "properties": {"path": text, "message": text}}
+            problem = {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": text,
+                    "title": text,
+                    "status": {"type": "integer"},
+                    "detail": text,
+                    "errors": {"type": "array", "items": error},
+                },
+            }
+            components = document.setdefault("components", {})
+            components["schemas"] = {
+                **components.get("schemas", {}),
+                **models,
+                "Problem": problem,
+            }
+            bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "wf_<id>_<secret>"}
+            components["securitySchemes"] = {"apiKey": bearer}
+            document["security"] = [{"apiKey": []}]
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    return openapi

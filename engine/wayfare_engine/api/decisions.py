@@ -1,0 +1,278 @@
+"""The hot route: `POST /v1/decisions`, as plain ASGI in front of FastAPI.
+
+Straight-line on purpose; why it goes past FastAPI: docs/decisions/hot-route.md. The route is in the
+OpenAPI page all the same.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from wayfare_engine.api.snapshot import Snapshot, row_hex
+from wayfare_engine.decide import UnknownSlot
+from wayfare_engine.identity import Authenticator
+from wayfare_engine.identity import Scope as KeyScope
+from wayfare_engine.identity.authenticator import Denied
+from wayfare_engine.ledger import Kind, LedgerRow, LedgerWriter
+from wayfare_engine.metrics import ServeMetrics
+from wayfare_engine.web.body import credential, read_body
+from wayfare_engine.web.problems import MEDIA_TYPE, FieldError, Problem, denied
+
+log = structlog.get_logger(__name__)
+
+PATH = "/v1/decisions"
+
+#: Kept as the bytes that came, so that the record is exact; decoded beside it.
+_Object = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
+
+
+class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a channel asks: which offer for this customer in this slot, seen this context."""
+
+    customer: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    slot: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    context: _Object = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
+
+
+class DecisionResponse(msgspec.Struct, frozen=True):
+    """The answer. `journey`, `node` and `content` are null when nothing qualifies; `degraded`
+    names what the decision did without."""
+
+    decision_id: str
+    slot: str
+    journey: str | None
+    node: str | None
+    content: Any
+    reason: str
+    degraded: tuple[str, ...]
+    plan: str
+
+
+class Winner(msgspec.Struct, frozen=True):
+    """Who won."""
+
+    journey: str
+    node: str
+
+
+class DecisionBody(msgspec.Struct, frozen=True):
+    """The body of a decision's row: all that it takes to decide again and to explain."""
+
+    customer: str
+    slot: str
+    context: msgspec.Raw
+    at: datetime
+    plan: str
+    customers_version: int
+    winner: Winner | None
+    reason: str
+    degraded: tuple[str, ...]
+    row: str
+
+
+_request = msgspec.json.Decoder(DecisionRequest)
+_context = msgspec.json.Decoder(dict[str, Any])
+_encode = msgspec.json.Encoder().encode
+_JSON_HEADER = (b"content-type", b"application/json")
+_PROBLEM_HEADER = (b"content-type", MEDIA_TYPE.encode())
+_PLACE = re.compile(r"(?P<message>.*) - at `(?P<path>[^`]*)`\Z", re.DOTALL)
+
+
+class DecisionRoute:
+    """ASGI application that answers the hot route and hands everything else to `inner`."""
+
+    def __init__(
+        self,
+        inner: ASGIApp,
+        *,
+        snapshot: Callable[[], Snapshot | None],
+        degraded: Callable[[], tuple[str, ...]],
+        draining: Callable[[], bool],
+        authenticator: Authenticator,
+        ledger: LedgerWriter,
+        metrics: ServeMetrics,
+        clock: Callable[[], datetime],
+        ids: Callable[[], uuid.UUID],
+        site: str,
+        epoch: int,
+        body_limit: int,
+    ) -> None:
+        self._inner = inner
+        self._snapshot = snapshot
+        self._degraded = degraded
+        self._draining = draining
+        self._authenticator = authenticator
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+        self._ids = ids
+        self._site = site
+        self._epoch = epoch
+        self._body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self._inner(scope, receive, send)
+            return
+        problem: Problem | None = None
+        body = b""
+        try:
+            self._authenticator.require(credential(scope["headers"]), KeyScope.DECIDE)
+            raw = await read_body(scope, receive, self._body_limit)
+            began = time.perf_counter()
+            body = self.decide(raw)
+            self._metrics.decision_seconds.observe(time.perf_counter() - began)
+        except Denied as error:
+            problem = denied(error)
+        except Problem as error:
+            problem = error
+        except Exception:
+            log.exception("decision.failed")
+            problem = Problem(500, "internal", "the decision failed inside; it was logged")
+        if problem is not None:
+            body = problem.body()
+        status = problem.status if problem else 200
+        self._metrics.requests.labels(PATH, str(status)).inc()
+        sent: list[tuple[bytes, bytes]] = [
+            _PROBLEM_HEADER if problem else _JSON_HEADER,
+            (b"content-length", str(len(body)).encode()),
+            *(problem.headers if problem else ()),
+        ]
+        if status in (408, 413) or self._draining():
+            # What is left of the body is not read; and a client of a pod that ends goes elsewhere.
+            sent.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": body})
+
+    def decide(self, raw: bytes) -> bytes:
+        """Request body to answer body; puts the row in the ledger. Raises Problem."""
+        request, context = decode(raw)
+        snapshot = self._snapshot()
+        if snapshot is None:
+            raise Problem(
+                503, "not-ready", "no plan is loaded yet", headers=((b"retry-after", b"1"),)
+            )
+        if request.slot not in snapshot.decider.slots:
+            raise unknown_slot(request.slot)
+        dense = snapshot.dense(request.customer)
+        if dense is None:
+            raise Problem(
+                404,
+                "unknown-customer",
+                f"there is no customer {request.customer!r}",
+                (FieldError("$.customer", "unknown"),),
+            )
+        at = self._clock()
+        row = snapshot.matrix.row(dense)
+        try:
+            decision = snapshot.decider.decide(request.slot, row, context, at)
+        except UnknownSlot:
+            raise unknown_slot(request.slot) from None
+        winner = decision.winner
+        degraded = self._degraded()
+        plan = snapshot.plan.digest
+        decision_id = self._ids()
+        taken = self._ledger.put(
+            LedgerRow(
+                id=decision_id,
+                site=self._site,
+                epoch=self._epoch,
+                kind=Kind.DECISION,
+                key=None,
+                version=None,
+                customer_id=request.customer,
+                at=at,
+                body=_encode(
+                    DecisionBody(
+                        customer=request.customer,
+                        slot=request.slot,
+                        context=request.context,
+                        at=at,
+                        plan=plan,
+                        customers_version=snapshot.customers_version,
+                        winner=Winner(winner.journey, winner.node) if winner else None,
+                        reason=decision.reason,
+                        degraded=degraded,
+                        row=row_hex(row),
+                    )
+                ).decode(),
+            )
+        )
+        if not taken:
+            degraded = (*degraded, "ledger")
+        self._metrics.decisions.labels(request.slot, "offered" if winner else "nothing").inc()
+        return _encode(
+            DecisionResponse(
+                decision_id=str(decision_id),
+                slot=request.slot,
+                journey=winner.journey if winner else None,
+                node=winner.node if winner else None,
+                content=winner.content if winner else None,
+                reason=decision.reason,
+                degraded=degraded,
+                plan=plan,
+            )
+        )
+
+
+def decode(raw: bytes) -> tuple[DecisionRequest, Mapping[str, Any]]:
+    """Parse strictly; raises Problem 400 for what is no JSON and 422 for wrong types."""
+    try:
+        request = _request.decode(raw)
+        context = context_of(request.context)
+    except msgspec.ValidationError as error:
+        raise _wrong_types(error, "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise Problem(400, "malformed-json", _sentence(error)) from None
+    if "\0" in request.customer:
+        raise Problem(
+            422,
+            "wrong-types",
+            "the request has fields that are wrong",
+            (FieldError("$.customer", "a NUL character cannot be part of a customer's id"),),
+        )
+    return request, context
+
+
+def context_of(raw: msgspec.Raw) -> dict[str, Any]:
+    """A recorded or received context; raises Problem 422 with the path inside it."""
+    try:
+        return _context.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _wrong_types(error, "context") from None
+
+
+def unknown_slot(slot: str) -> Problem:
+    """No journey of the plan has this slot."""
+    return Problem(
+        404, "unknown-slot", f"no journey has a slot {slot!r}", (FieldError("$.slot", "unknown"),)
+    )
+
+
+def _wrong_types(error: msgspec.ValidationError, inside: str) -> Problem:
+    found = _PLACE.match(str(error))
+    message, path = (found["message"], found["path"]) if found else (str(error), "$")
+    if inside:
+        path = f"$.{inside}" + path.removeprefix("$")
+    return Problem(
+        422,
+        "wrong-types",
+        "the request has fields that are wrong",
+        (FieldError(path, message),),
+    )
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the JSON is nested too deeply"
+    return f"the body is not JSON: {error}"

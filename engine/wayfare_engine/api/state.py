@@ -1,0 +1,191 @@
+"""A serving pod's state and the tasks that keep it: plan, keys, health, heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+
+from wayfare_engine.api.snapshot import SnapshotLoader
+from wayfare_engine.identity import Authenticator, storage
+from wayfare_engine.ledger import LedgerWriter
+from wayfare_engine.metrics import ServeMetrics
+from wayfare_engine.settings import Settings
+from wayfare_engine.store import channels
+from wayfare_engine.store import plans as plans_sql
+from wayfare_engine.store.postgresql import Away, Health, Postgresql, listen, probe
+from wayfare_engine.store.valkey import Valkey
+
+log = structlog.get_logger(__name__)
+
+_PROBE_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 4.0
+_KEYS_SECONDS = 3.0
+
+
+class ServeState:
+    """Everything that the routes read. Lives in one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime],
+        ids: Callable[[], uuid.UUID],
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.ids = ids
+        self.metrics = ServeMetrics()
+        self.postgresql = Postgresql(settings.dsn, application="wayfare-serve")
+        self.valkey = Valkey(settings.valkey)
+        self.loader = SnapshotLoader(self.postgresql)
+        self.authenticator = Authenticator(enabled=settings.authentication == "APIKey", clock=clock)
+        self.ledger = LedgerWriter(
+            settings.dsn,
+            metrics=self.metrics.ledger,
+            flush_seconds=settings.ledger_flush_seconds,
+            capacity=settings.ledger_capacity,
+        )
+        self.draining = False
+        self._away: tuple[str, ...] = ()
+        self._reached: set[str] = set()
+        self._keys_read = False
+        self._keys_wanted = asyncio.Event()
+        self._plan_wanted = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to connect, load and listen; returns at once."""
+        await self.postgresql.open()
+        self.ledger.start()
+        self._plan_wanted.set()
+        self._keys_wanted.set()
+        self._spawn("plan", self._follow_plan())
+        self._spawn("keys", self._follow_keys())
+        self._spawn("health", self._follow_health())
+        self._spawn("heartbeat", self._beat())
+        wanted = (channels.PLAN, channels.SEGMENTS, channels.CUSTOMERS, channels.KEYS)
+        self._spawn("listen", listen(self.settings.direct_dsn, wanted, self._heard))
+
+    async def stop(self) -> int:
+        """End the tasks, write the ledger, close; returns the rows that were lost."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        lost = await self.ledger.stop()
+        with contextlib.suppress(*Away, psycopg.Error):
+            async with self.postgresql.connection(1.0) as connection:
+                await plans_sql.withdraw(connection, self.settings.pod_uid)
+        await self.postgresql.close()
+        await self.valkey.close()
+        return lost
+
+    def degraded(self) -> tuple[str, ...]:
+        """Names of what decisions do without now."""
+        if self.ledger.failing and "postgresql" not in self._away:
+            return ("postgresql", *self._away)
+        return self._away
+
+    def readiness(self, *, stores_required: bool = False) -> tuple[bool, dict[str, object]]:
+        """Whether to send requests here, and why (not). Stores count once they were reached."""
+        present = self.loader.present
+        reasons = []
+        if self.draining:
+            reasons.append("ending")
+        if present is None:
+            reasons.append(f"no plan is loaded: {self.loader.waiting_for}")
+        if not self._keys_read and self.settings.authentication == "APIKey":
+            reasons.append("API keys were not read yet")
+        stores = {"postgresql"} | ({"valkey"} if self.valkey.configured else set())
+        never = sorted(stores - self._reached)
+        reasons.extend(f"{store} was not reached yet" for store in never)
+        degraded = self.degraded()
+        if stores_required:
+            reasons.extend(f"{store} is away" for store in degraded if store not in never)
+        return not reasons, {
+            "ready": not reasons,
+            "reasons": reasons,
+            "plan": present.plan.digest if present else None,
+            "degraded": list(degraded),
+        }
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    def _heard(self, channel: str, _payload: str) -> None:
+        (self._keys_wanted if channel == channels.KEYS else self._plan_wanted).set()
+
+    async def _follow_plan(self) -> None:
+        while True:
+            await _set_or_timeout(self._plan_wanted, self.settings.poll_seconds)
+            try:
+                if await self.loader.refresh():
+                    self._tell_plan()
+                    await self._acknowledge()
+            except Away as error:
+                log.info("plan.store_away", error=type(error).__name__)
+            except psycopg.Error as error:
+                log.warning("plan.not_loaded", error=str(error).splitlines()[0])
+            except Exception:
+                log.exception("plan.not_loaded")
+
+    def _tell_plan(self) -> None:
+        present = self.loader.present
+        assert present is not None
+        self.metrics.plan.clear()
+        self.metrics.plan.labels(present.plan.digest).set(1)
+        self.metrics.customers.set(present.count)
+
+    async def _acknowledge(self) -> None:
+        present = self.loader.present
+        if present is None or self.draining:
+            return
+        async with self.postgresql.connection() as connection:
+            await plans_sql.acknowledge(
+                connection,
+                pod_uid=self.settings.pod_uid,
+                pod=self.settings.pod_name,
+                plan=present.plan.digest,
+            )
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            with contextlib.suppress(*Away, psycopg.Error):
+                await self._acknowledge()
+
+    async def _follow_keys(self) -> None:
+        while True:
+            await _set_or_timeout(self._keys_wanted, _KEYS_SECONDS)
+            with contextlib.suppress(*Away, psycopg.Error):
+                async with self.postgresql.connection() as connection:
+                    self.authenticator.replace(await storage.everything(connection))
+                self._keys_read = True
+
+    async def _follow_health(self) -> None:
+        while True:
+            found: dict[str, Health] = {}
+            found["postgresql"] = await probe(self.postgresql)
+            if self.valkey.configured:
+                found["valkey"] = await self.valkey.probe()
+            away = tuple(store for store, health in found.items() if not health.ok)
+            if away != self._away:
+                log.warning("stores.changed", away=away)
+            self._away = away
+            self._reached |= found.keys() - set(away)
+            for store, health in found.items():
+                self.metrics.store_up.labels(store).set(1 if health.ok else 0)
+            await asyncio.sleep(_PROBE_SECONDS)
+
+
+async def _set_or_timeout(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    event.clear()

@@ -1,0 +1,150 @@
+"""The plan as a value and as bytes: content-addressed, the same for the same inputs."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from wayfare_engine.plan.expression import canonical_bytes, freeze
+
+FORMAT = 1
+
+
+class PlanFormatError(Exception):
+    """Bytes that are no plan, or a plan of a newer format than this version reads."""
+
+
+class PlanSegment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A segment's place in the row, and how its membership is computed.
+
+    name: `namespace/name`, or `~<16 hex>` for one hoisted out of an audience or a condition.
+    index: bit position in a customer's row.
+    key: digest of everything that the membership depends on except the customers.
+    kind: `rule`, `list` or `hoisted`.
+    """
+
+    name: str
+    index: int
+    key: str
+    kind: str
+    expression: Any = None
+    customers: tuple[str, ...] | None = None
+
+
+class PlanWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of the week: minutes of the day, end excluded, past midnight when end <= start.
+
+    days: on which it starts, Monday is 0; empty means every day.
+    """
+
+    start: int
+    end: int
+    days: tuple[int, ...] = ()
+
+
+class PlanSchedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a candidate is active; `start` and `end` in microseconds since 1970, end excluded."""
+
+    start: int | None = None
+    end: int | None = None
+    zone: str = "UTC"
+    windows: tuple[PlanWindow, ...] = ()
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A slot node of a journey: what may be shown in the slot, to whom, when.
+
+    audience, condition: formulas (see `formula`).
+    """
+
+    journey: str
+    node: str
+    priority: int
+    audience: Any
+    condition: Any = ("all",)
+    schedule: PlanSchedule | None = None
+    paused: bool = False
+    content: dict[str, Any] = {}
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The spec that a segment or journey in the plan was compiled from."""
+
+    digest: str
+    spec: dict[str, Any]
+
+
+class PlanAttribute(msgspec.Struct, frozen=True):
+    """A column that the plan was type-checked against."""
+
+    name: str
+    type: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """All segments and journeys of one engine, compiled.
+
+    slots: by slot name, candidates in order: priority descending, journey, node.
+    sources: by kind, then by `namespace/name`.
+    """
+
+    format: int
+    engine: str
+    attributes: tuple[PlanAttribute, ...]
+    segments: tuple[PlanSegment, ...]
+    slots: dict[str, tuple[Candidate, ...]]
+    sources: dict[str, dict[str, Source]]
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        return canonical_bytes(self)
+
+    @cached_property
+    def digest(self) -> str:
+        """`sha256:<64 hex>` of `to_bytes()`."""
+        return "sha256:" + hashlib.sha256(self._bytes).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes."""
+        return self._bytes
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Plan:
+        """The plan in canonical bytes; raises PlanFormatError."""
+        try:
+            head = msgspec.json.decode(data, type=_Head)
+            if head.format > FORMAT:
+                raise PlanFormatError(
+                    f"the plan has format {head.format}, this version reads up to {FORMAT}"
+                )
+            plan = msgspec.json.decode(data, type=Plan)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise PlanFormatError(f"not a plan: {error}") from None
+        return msgspec.structs.replace(
+            plan,
+            segments=tuple(
+                msgspec.structs.replace(segment, expression=freeze(segment.expression))
+                for segment in plan.segments
+            ),
+            slots={slot: tuple(map(_frozen, found)) for slot, found in plan.slots.items()},
+        )
+
+    @cached_property
+    def journeys(self) -> frozenset[str]:
+        """Names of the journeys that are in the plan."""
+        return frozenset(self.sources.get("Journey", ()))
+
+
+class _Head(msgspec.Struct):
+    format: int
+
+
+def _frozen(candidate: Candidate) -> Candidate:
+    return msgspec.structs.replace(
+        candidate,
+        audience=freeze(candidate.audience),
+        condition=freeze(candidate.condition),
+    )

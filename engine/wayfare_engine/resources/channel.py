@@ -1,0 +1,198 @@
+"""Channel: a way out to customers."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from .fields import (
+    Description,
+    Duration,
+    FreeObject,
+    Identifier,
+    Label,
+    ShortText,
+    list_map,
+)
+from .model import Model, Resource, Rule
+from .references import AllowedNamespaces, ChannelRef, EngineRef, SecretKeyRef
+from .status import ResourceStatus
+from .timing import Cap, Medium, QuietHours, Rate
+
+
+class Plugin(Model):
+    """The program that sends. It runs in pods of its own, never in the engine's."""
+
+    name: Label = Field(description="Name of the plugin.")
+    image: ShortText | None = Field(
+        None, description="Image of the plugin's pods; absent means the one it comes with."
+    )
+    config: FreeObject | None = Field(
+        None, description="The plugin's own configuration. Secrets belong in secretRefs."
+    )
+
+
+class Limits(Model):
+    """How much is given to the plugin at once, and how long it may take."""
+
+    timeout: Duration = Field("10s", description="Longest time of one send.")
+    concurrency: int = Field(16, ge=1, le=10_000, description="Most sends at one moment.")
+    queue: int = Field(
+        10_000, ge=0, le=10_000_000, description="Most sends that wait before more are held back."
+    )
+    rate: Rate | None = Field(None, description="Most sends in a time; absent means no bound.")
+
+
+class Breaker(Model):
+    """When sends stop for a while because too many of them fail."""
+
+    failure_percent: int = Field(
+        50, ge=1, le=100, description="Share of failures, in percent, at which it opens."
+    )
+    window: Duration = Field("30s", description="Time over which failures are counted.")
+    minimum_calls: int = Field(
+        20, ge=1, le=100_000, description="Fewest sends in the window before it may open."
+    )
+    open_for: Duration = Field("30s", description="How long it stays open before a trial.")
+    trial_calls: int = Field(3, ge=1, le=1000, description="How many sends a trial has.")
+
+
+class Retry(Model):
+    """How a failed send is tried again."""
+
+    attempts: int = Field(3, ge=1, le=20, description="Tries in all, the first one included.")
+    initial_delay: Duration = Field("1s", description="Time before the second try.")
+    max_delay: Duration = Field("5m", description="Longest time between two tries.")
+    multiplier: float = Field(2.0, ge=1, le=10, description="By what the time grows every try.")
+    jitter_percent: int = Field(
+        20, ge=0, le=100, description="By how much the time is varied at random, in percent."
+    )
+    give_up_after: Duration | None = Field(
+        None, description="After how long a send is given up; absent means after all attempts."
+    )
+
+
+class Deduplication(Model):
+    """Whether the provider recognises a send that it already had.
+
+    What it does not recognise is never repeated when the outcome of a send is unknown.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="has(self.window) == (self.by == 'SendKey')",
+            holds=lambda it: (it.window is not None) == (it.by == "SendKey"),
+            message="write the window with by: SendKey, and with nothing else",
+        ),
+    )
+
+    by: Literal["None", "SendKey"] = Field(
+        "None", description="SendKey: the provider drops a second send with the same key."
+    )
+    window: Duration | None = Field(None, description="For how long the provider remembers a key.")
+
+
+class Receipts(Model):
+    """Whether the provider says later what became of a send."""
+
+    expected: bool = Field(False, description="Whether receipts come at all.")
+    within: Duration = Field("72h", description="After how long a missing receipt is reported.")
+
+
+class NamedSecret(Model):
+    """A Secret's key under the name that the plugin knows it by."""
+
+    name: Label = Field(description="What the plugin calls it.")
+    secret_ref: SecretKeyRef = Field(description="Where it is.")
+
+
+class ChannelSpec(Model):
+    """How customers are reached through the channel."""
+
+    engine_ref: EngineRef = Field(description="The engine whose journeys send through it.")
+    description: Description | None = Field(None, description="What the channel is for.")
+    medium: Medium = Field(description="What kind of message it carries; caps count by it.")
+    plugin: Plugin = Field(description="The program that sends.")
+    address_attribute: Identifier | None = Field(
+        None, description="The customer's attribute with the address, such as phone or email."
+    )
+    limits: Limits = Field(
+        default_factory=Limits,
+        description="How much is given to the plugin at once.",
+        json_schema_extra={"default": {}},
+    )
+    breaker: Breaker = Field(
+        default_factory=Breaker,
+        description="When sends stop for a while.",
+        json_schema_extra={"default": {}},
+    )
+    retry: Retry = Field(
+        default_factory=Retry,
+        description="How a failed send is tried again.",
+        json_schema_extra={"default": {}},
+    )
+    deduplication: Deduplication = Field(
+        default_factory=Deduplication,
+        description="Whether the provider recognises a repeated send.",
+        json_schema_extra={"default": {}},
+    )
+    fallback: ChannelRef | None = Field(
+        None, description="The channel that takes over what this one gave up."
+    )
+    caps: tuple[Cap, ...] = Field(
+        (),
+        description="How often one customer is contacted through it at most, besides the engine's "
+        "caps.",
+        max_length=32,
+        json_schema_extra=list_map("name"),
+    )
+    quiet_hours: QuietHours | None = Field(
+        None, description="When nothing is sent through it, besides the engine's quiet hours."
+    )
+    receipts: Receipts = Field(
+        default_factory=Receipts,
+        description="Whether the provider says what became of a send.",
+        json_schema_extra={"default": {}},
+    )
+    secret_refs: tuple[NamedSecret, ...] = Field(
+        (),
+        description="Secrets that the plugin's pods are given.",
+        max_length=16,
+        json_schema_extra=list_map("name"),
+    )
+    allowed_namespaces: AllowedNamespaces | None = Field(
+        None,
+        description="From which namespaces journeys may send through it; absent means its own "
+        "only.",
+    )
+    paused: bool = Field(False, description="Whether sends are held until this is taken away.")
+
+
+class ChannelStatus(ResourceStatus):
+    """Whether the channel can be used."""
+
+
+class Channel(Resource):
+    """A way out to customers: SMS, e-mail, push or webhook, by a plugin."""
+
+    kind_name: ClassVar[str] = "Channel"
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.spec.fallback) || has(self.spec.fallback.__namespace__) || "
+            "self.spec.fallback.name != self.metadata.name",
+            holds=lambda it: (
+                it.spec.fallback is None
+                or it.spec.fallback.namespace is not None
+                or it.spec.fallback.name != it.metadata.name
+            ),
+            message="a channel cannot be its own fallback: name another channel, or leave it out",
+        ),
+    )
+
+    spec: ChannelSpec = Field(description="How customers are reached through the channel.")
+    status: ChannelStatus = Field(
+        default_factory=ChannelStatus,
+        description="Whether the channel can be used; written by the operator.",
+    )

@@ -1,0 +1,1 @@
+"""The schema's revisions, as plain SQL, applied by `wayfare migrate`."""

@@ -1,0 +1,144 @@
+"""Running a worker: the control API and the tasks beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import psycopg
+import structlog
+
+from wayfare_engine.clock import now
+from wayfare_engine.settings import MissingSetting, Settings
+from wayfare_engine.store import channels, memberships
+from wayfare_engine.store import plans as plans_sql
+from wayfare_engine.store.postgresql import Away, listen, probe
+from wayfare_engine.web.server import http_server, run_until_signal
+from wayfare_engine.worker.compute import SegmentComputer
+from wayfare_engine.worker.control import make_app
+from wayfare_engine.worker.state import WorkerState
+from wayfare_engine.worker.tokens import TokenVerifier
+
+log = structlog.get_logger(__name__)
+
+PORT = 8081
+_CLEAN_SECONDS = 600.0
+_MEMBERSHIP_RETENTION_SECONDS = 3600.0
+_PARTITION_DAYS = 15
+
+
+def verifier(settings: Settings) -> TokenVerifier:
+    """The check of tokens that the settings describe; raises MissingSetting."""
+    if settings.control_jwks_file is None:
+        raise MissingSetting("WAYFARE_CONTROL_JWKS_FILE", "is not set")
+    if not settings.control_issuer:
+        raise MissingSetting("WAYFARE_CONTROL_ISSUER", "is not set")
+    if not settings.control_subjects:
+        raise MissingSetting("WAYFARE_CONTROL_SUBJECT", "is not set")
+    return TokenVerifier(
+        settings.control_jwks_file,
+        issuer=settings.control_issuer,
+        subjects=settings.control_subjects,
+        clock=now,
+    )
+
+
+async def work(settings: Settings, *, port: int = PORT) -> int:
+    """Work until SIGTERM or SIGINT; returns the exit code."""
+    state = WorkerState(settings, tokens=verifier(settings), clock=now)
+    server = http_server(make_app(state), host=settings.listen_host, port=port)
+    tasks = await start_tasks(state)
+
+    def end() -> None:
+        state.ending = True
+
+    log.info("worker.starting", port=port, engine=settings.engine, site=settings.site)
+    await run_until_signal(server, before_end=end)
+    await stop_tasks(state, tasks)
+    log.info("worker.ended")
+    return 0
+
+
+async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
+    """Begin the worker's tasks; used by `wayfare dev` as well."""
+    await state.postgresql.open()
+    computer = SegmentComputer(state)
+
+    async def compute() -> None:
+        while True:
+            pause = state.settings.poll_seconds
+            try:
+                await computer.cycle()
+            except Away as error:
+                log.info("segments.store_away", error=type(error).__name__)
+            except Exception:
+                state.metrics.failures.labels("segments").inc()
+                log.exception("segments.failed")
+            await state.sleep(pause)
+
+    wanted = (channels.PLAN, channels.CUSTOMERS)
+    return [
+        asyncio.create_task(compute(), name="segments"),
+        asyncio.create_task(
+            listen(state.settings.direct_dsn, wanted, lambda *_: state.wake()), name="listen"
+        ),
+        asyncio.create_task(_follow_health(state), name="health"),
+        asyncio.create_task(
+            _regularly(state, "clean", _CLEAN_SECONDS, lambda: clean(state)), name="clean"
+        ),
+    ]
+
+
+async def stop_tasks(state: WorkerState, tasks: list[asyncio.Task[None]]) -> None:
+    """End the tasks and close the stores."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await state.postgresql.close()
+    await state.valkey.close()
+
+
+async def clean(state: WorkerState) -> None:
+    """Make the coming days' partitions; remove plans and memberships that nobody needs."""
+    async with state.postgresql.connection() as connection:
+        today = datetime.now(UTC).date()
+        await connection.execute(
+            "SELECT wayfare.make_ledger_partitions(%s::date, %s)", (today, _PARTITION_DAYS)
+        )
+        await plans_sql.clean(connection, retention_seconds=state.settings.plan_retention_seconds)
+        plan = state.plan
+        if plan is not None and await plans_sql.wanted(connection) == plan.digest:
+            keep = sorted({segment.key for segment in plan.segments})
+            await memberships.clean(
+                connection, keep, older_than_seconds=_MEMBERSHIP_RETENTION_SECONDS
+            )
+
+
+async def _follow_health(state: WorkerState) -> None:
+    while True:
+        postgresql = await probe(state.postgresql)
+        state.postgresql_ok = postgresql.ok
+        state.reached = state.reached or postgresql.ok
+        state.metrics.store_up.labels("postgresql").set(1 if postgresql.ok else 0)
+        if state.valkey.configured:
+            valkey = await state.valkey.probe()
+            state.metrics.store_up.labels("valkey").set(1 if valkey.ok else 0)
+        await asyncio.sleep(1.0)
+
+
+async def _regularly(
+    state: WorkerState, task: str, seconds: float, do: Callable[[], Awaitable[None]]
+) -> None:
+    due = time.monotonic()
+    while True:
+        with contextlib.suppress(*Away):
+            try:
+                await do()
+                due = time.monotonic() + seconds
+            except psycopg.Error as error:
+                state.metrics.failures.labels(task).inc()
+                log.warning("task.failed", task=task, error=str(error).splitlines()[0])
+        await asyncio.sleep(max(5.0, due - time.monotonic()))

@@ -1,0 +1,45 @@
+"""What the worker's routes and tasks share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
+
+from wayfare_engine.metrics import WorkerMetrics
+from wayfare_engine.plan import Plan
+from wayfare_engine.settings import Settings
+from wayfare_engine.store.postgresql import Postgresql
+from wayfare_engine.store.valkey import Valkey
+from wayfare_engine.worker.tokens import TokenVerifier
+
+
+class WorkerState:
+    """One process's connections and facts. `tokens` None: the control API asks for none, which
+    only `wayfare dev` and tests on loopback do."""
+
+    def __init__(
+        self, settings: Settings, *, tokens: TokenVerifier | None, clock: Callable[[], datetime]
+    ) -> None:
+        self.settings = settings
+        self.tokens = tokens
+        self.clock = clock
+        self.metrics = WorkerMetrics()
+        self.postgresql = Postgresql(settings.dsn, application="wayfare-worker")
+        self.valkey = Valkey(settings.valkey)
+        self.plan: Plan | None = None
+        self.reached = False
+        self.postgresql_ok = False
+        self.ending = False
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something to compute."""
+        self._awake.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Until `wake`, or for the time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._awake.wait(), seconds)
+        self._awake.clear()

@@ -1,0 +1,3 @@
+module wayfare.dev/lab/node
+
+go 1.24.0

@@ -1,0 +1,82 @@
+"""The lab's cgroups: one below the root of each hierarchy and site."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from wayfare_lab.layout import PREFIX
+
+_ROOT = Path("/sys/fs/cgroup")
+_V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+
+
+def unified() -> bool:
+    """Whether the machine has cgroup v2 only."""
+    return (_ROOT / "cgroup.controllers").exists()
+
+
+def create(name: str) -> None:
+    """Make a site's cgroup in every hierarchy; the kubelet expects to find it."""
+    for hierarchy in _hierarchies():
+        if unified():
+            _delegate(hierarchy)
+        (hierarchy / name).mkdir(exist_ok=True)
+        if unified():
+            _delegate(hierarchy / name)
+
+
+def remaining() -> list[Path]:
+    """The lab's cgroups that exist, one a hierarchy and site."""
+    return sorted(
+        entry
+        for hierarchy in _hierarchies()
+        for entry in hierarchy.iterdir()
+        if entry.name.startswith(PREFIX) and entry.is_dir()
+    )
+
+
+def remove(name: str | None = None, *, deadline: float = 10.0) -> list[str]:
+    """Remove one site's cgroups, or those of all; their processes must have ended.
+
+    :param deadline: seconds for which busy ones are tried again.
+    :returns: those that could not be removed.
+    """
+    end = time.monotonic() + deadline
+    while True:
+        left = [path for path in remaining() if name in (None, path.name)]
+        for top in left:
+            # Children first; what is still busy is tried again.
+            for path in sorted(
+                (p for p in (top, *top.rglob("*")) if p.is_dir()),
+                key=lambda p: len(p.parts),
+                reverse=True,
+            ):
+                try:
+                    path.rmdir()
+                except OSError:
+                    continue
+        left = [path for path in left if path.exists()]
+        if not left or time.monotonic() > end:
+            return [str(path) for path in left]
+        time.sleep(0.02)
+
+
+def _hierarchies() -> list[Path]:
+    """The folders below which cgroups are made; several under version 1."""
+    if unified():
+        return [_ROOT]
+    found = []
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, *_ = line.split()
+        if kind in ("cgroup", "cgroup2") and Path(point).is_relative_to(_ROOT):
+            found.append(Path(point))
+    return found
+
+
+def _delegate(folder: Path) -> None:
+    """Let children of a version 2 cgroup use its controllers. Not tried on a real machine."""
+    available = (folder / "cgroup.controllers").read_text().split()
+    for controller in _V2_CONTROLLERS:
+        if controller in available:
+            (folder / "cgroup.subtree_control").write_text(f"+{controller}")

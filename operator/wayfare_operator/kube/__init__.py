@@ -1,0 +1,1 @@
+"""The Kubernetes API: one client, the kinds that are spoken of, and comparing objects."""

@@ -1,0 +1,1 @@
+"""One level-based reconcile a kind: look, decide by pure functions, apply, write status once."""

@@ -1,0 +1,85 @@
+"""What every reconcile is given: caches, clients, clocks; and the keys of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from wayfare_operator.cache import Cache, engine_of
+from wayfare_operator.control import ControlClient
+from wayfare_operator.issuer import IssuerKeys
+from wayfare_operator.kube.client import KubeClient
+from wayfare_operator.kube.kinds import CHANNEL, JOURNEY, SEGMENT, Ref
+from wayfare_operator.queue import WorkQueue
+from wayfare_operator.reconcile.figures import Figures
+from wayfare_operator.reconcile.publication import Publication
+from wayfare_operator.settings import OperatorSettings
+
+
+class Work(StrEnum):
+    """What is reconciled. PLAN is an engine's compile and publication, apart from its children."""
+
+    ENGINE = "Engine"
+    PLAN = "Plan"
+    SEGMENT = "Segment"
+    JOURNEY = "Journey"
+    CHANNEL = "Channel"
+    NAMESPACES = "Namespaces"
+
+
+class Key(NamedTuple):
+    """One thing to reconcile."""
+
+    work: Work
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, ref: Ref) -> Key:
+        """The key of one of our objects."""
+        return cls(Work(ref.kind), ref.namespace, ref.name)
+
+    def __str__(self) -> str:
+        return f"{self.work} {self.namespace}/{self.name}"
+
+
+@dataclass
+class World:
+    """Shared by all reconciles of one leading operator. `now` is UTC; `clock` is monotonic."""
+
+    settings: OperatorSettings
+    cache: Cache
+    kube: KubeClient
+    control: ControlClient
+    issuer: IssuerKeys
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    token: Callable[[], str]
+    queue: WorkQueue[Key] = field(init=False)
+    publications: dict[tuple[str, str], Publication] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
+    accepted: dict[Ref, str] = field(default_factory=dict)
+    secrets_made: set[str] = field(default_factory=set)
+
+    def publication(self, namespace: str, name: str) -> Publication:
+        """What is known of an engine's plan; made when asked for first."""
+        return self.publications.setdefault((namespace, name), Publication())
+
+    def enqueue_plan(self, namespace: str, name: str) -> None:
+        """Compile and publish soon; a burst of changes is one compile."""
+        self.queue.add(Key(Work.PLAN, namespace, name), self.settings.debounce)
+
+    def enqueue_dependents(self, namespace: str, name: str) -> None:
+        """Have everything that refers to an engine look at it again."""
+        for kind in (SEGMENT, JOURNEY, CHANNEL):
+            for entry in self.cache.referring(kind, namespace, name):
+                self.queue.add(Key.of(entry.ref))
+
+    def enqueue_engine_of(self, ref: Ref) -> None:
+        """Have the plan of the engine that an object refers to compiled again."""
+        entry = self.cache.get(ref)
+        if entry is not None and entry.resource is not None:
+            self.enqueue_plan(*engine_of(entry.resource))

@@ -1,0 +1,153 @@
+"""Conditions, in one function: Ready, Reconciling, Stalled and what is told beside them.
+
+A condition's lastTransitionTime moves only when its status does; everything else may change
+without it. kstatus reads the same three types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from wayfare_engine.resources import ConditionType, Reason
+from wayfare_operator.kube.kinds import Object
+
+State = Literal["True", "False", "Unknown"]
+_LONGEST_MESSAGE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A condition beside the three."""
+
+    type: str
+    status: State
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a reconcile found, in one word and one sentence.
+
+    ready: whether the object works as its present spec says.
+    progressing: it is being worked on and needs nobody.
+    stalled: it will not become ready without a change by a person.
+    """
+
+    ready: bool
+    reason: str
+    message: str
+    progressing: bool = False
+    stalled: bool = False
+    progress_reason: str | None = None
+    progress_message: str | None = None
+    extra: tuple[Extra, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change worth an Event: same reason, same message."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+def timestamp(now: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, as the API server writes times."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def conditions(
+    outcome: Outcome, *, generation: int, observed: Sequence[Object], now: datetime
+) -> list[Object]:
+    """The conditions for this outcome, given those that were there."""
+    done = (str(Reason.UP_TO_DATE), "")
+    told = (outcome.reason, outcome.message)
+    progress = (
+        outcome.progress_reason or outcome.reason,
+        outcome.progress_message or outcome.message,
+    )
+    wanted: list[tuple[str, State, str, str]] = [
+        (ConditionType.READY, "True" if outcome.ready else "False", *told),
+        (
+            ConditionType.RECONCILING,
+            "True" if outcome.progressing else "False",
+            *(progress if outcome.progressing else done),
+        ),
+        (
+            ConditionType.STALLED,
+            "True" if outcome.stalled else "False",
+            *(told if outcome.stalled else done),
+        ),
+        *((extra.type, extra.status, extra.reason, extra.message) for extra in outcome.extra),
+    ]
+    present = {condition.get("type"): condition for condition in observed}
+    built = []
+    for kind, state, reason, message in wanted:
+        before = present.get(str(kind))
+        same = before is not None and before.get("status") == state
+        since = before.get("lastTransitionTime") if same and before is not None else None
+        built.append(
+            {
+                "type": str(kind),
+                "status": state,
+                "reason": str(reason),
+                "message": _short(message),
+                "observedGeneration": generation,
+                "lastTransitionTime": since or timestamp(now),
+            }
+        )
+    return built
+
+
+def status(
+    outcome: Outcome,
+    fields: dict[str, Any],
+    *,
+    generation: int,
+    observed: Object,
+    now: datetime,
+) -> Object:
+    """A whole status: the conditions, observedGeneration, and the kind's own fields."""
+    return {
+        "observedGeneration": generation,
+        "conditions": conditions(
+            outcome,
+            generation=generation,
+            observed=observed.get("conditions") or (),
+            now=now,
+        ),
+        **{name: value for name, value in fields.items() if value is not None},
+    }
+
+
+def transition(observed: Object, written: Object) -> Transition | None:
+    """The Event that goes with a new status: Ready changed its status or its reason."""
+    before = condition(observed, ConditionType.READY)
+    after = condition(written, ConditionType.READY)
+    if after is None:
+        return None
+    seen = (before.get("status"), before.get("reason")) if before is not None else None
+    if seen == (after["status"], after["reason"]):
+        return None
+    stalled = condition(written, ConditionType.STALLED)
+    return Transition(
+        warning=stalled is not None and stalled["status"] == "True",
+        reason=after["reason"],
+        message=after["message"],
+    )
+
+
+def condition(status: Object, kind: str) -> Object | None:
+    """One condition of a status."""
+    return next((each for each in status.get("conditions") or () if each.get("type") == kind), None)
+
+
+def _short(message: str) -> str:
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    return message[: _LONGEST_MESSAGE - 1] + "…"

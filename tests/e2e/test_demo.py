@@ -1,0 +1,94 @@
+"""What `make demo` leaves behind, and that a second run and another cluster work as well."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import demo
+from tests.e2e.product import ENGINE, NAMESPACE, Product
+
+# The first of them waits for the whole demo.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+def test_the_demo_says_what_it_did(product: Product) -> None:
+    result = product.demo
+    assert result["customers"] == sum(1 for _ in product.customers.open()) - 1
+    assert result["decisions"]["requested"] == 5000
+    assert result["decisions"]["served"] == 5000
+    assert result["decisions"]["errors"] == 0
+    assert result["decisions"]["p50_ms"] > 0
+    assert len(result["segments"]) >= 6
+    assert all(segment["size"] > 0 for segment in result["segments"])
+    assert result["plan_digest"].startswith("sha256:")
+    assert 0 < result["hot_reload_seconds"] < 30
+    assert result["explained"]["considered"]
+    assert result["pods"] >= 2
+
+
+def test_the_engine_tells_the_same_plan_in_its_status(product: Product) -> None:
+    status = product.get("engine", ENGINE)["status"]
+    assert status["plan"]["digest"].startswith("sha256:")
+    with product.client() as client:
+        answer = client.post(
+            "/v1/decisions", json={"customer": "1", "slot": "home-banner", "context": {}}
+        ).json()
+    assert answer["plan"] == status["plan"]["digest"]
+
+
+def test_every_journey_and_segment_of_the_example_is_ready(product: Product) -> None:
+    journeys, segments = product.items("journeys"), product.items("segments")
+    assert len(journeys) >= 8
+    assert len(segments) >= 6
+    for kind, found in (("journey", journeys), ("segment", segments)):
+        for one in found:
+            product.wait_condition(kind, one["metadata"]["name"], "Ready", "True")
+
+
+def test_any_kubeconfig_serves_and_a_second_run_reuses_the_first(
+    product: Product, tmp_path: Path
+) -> None:
+    """The demo pointed at the lab as at any other cluster, with the loader as a command."""
+    before = {pod["metadata"]["uid"] for pod in product.serve_pods()}
+    started = time.monotonic()
+    result = demo(
+        "--cluster",
+        str(product.site.kubeconfig),
+        "--load",
+        "wayfare lab load-image",
+        "--customers",
+        str(product.customers),
+        json_to=tmp_path / "second.json",
+    )
+    print(f"second run: {time.monotonic() - started:.0f} s")
+    assert result["decisions"]["errors"] == 0
+    assert {pod["metadata"]["uid"] for pod in product.serve_pods()} == before
+
+
+def test_get_wayfare_lists_all_kinds(product: Product) -> None:
+    listed = product.kubectl("get", "wayfare", "-n", NAMESPACE, "-o", "name")
+    for kind in ("engine", "segment", "journey", "channel"):
+        assert f"{kind}.wayfare.dev/" in listed
+
+
+def test_explain_describes_nodes(product: Product) -> None:
+    words = product.kubectl("explain", "journey.spec.nodes")
+    assert "DESCRIPTION" in words
+    assert "slot" in words
+    assert "<no description>" not in words
+
+
+def test_nothing_of_ours_runs_as_root_or_with_api_access(product: Product) -> None:
+    pods = product.items("pods")
+    assert pods
+    for pod in pods:
+        spec = pod["spec"]
+        assert spec.get("automountServiceAccountToken") is False, pod["metadata"]["name"]
+        for container in spec["containers"]:
+            context = {**spec.get("securityContext", {}), **container.get("securityContext", {})}
+            assert context["runAsNonRoot"] is True
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False

@@ -1,0 +1,122 @@
+"""The worker's control API, as the operator uses it."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.engine.conftest import Pods
+from tests.engine.plans import bank_plan
+from tests.servers.engine import SUBJECT
+from tests.servers.postgresql import rows
+from tests.servers.wait import until
+
+
+def ask(pods: Pods, path: str = "/control/v1/status", **claims: Any) -> httpx.Response:
+    """A request with a token whose claims differ from the right ones."""
+    token = pods.processes.signer.token(**claims)
+    return httpx.get(pods.worker.url + path, headers={"Authorization": f"Bearer {token}"})
+
+
+def test_the_status_says_how_things_stand(pods: Pods) -> None:
+    until(lambda: ask(pods).json()["acknowledgements"], what="an acknowledgement")
+
+    status = ask(pods).json()
+
+    assert status["wantedPlan"] == pods.plan.digest
+    savers = "SELECT count(*) FROM wayfare.customers WHERE (attributes->>'age')::int >= 55"
+    assert [(status["customers"],)] == rows(pods.dsn, "SELECT count(*) FROM wayfare.customers")
+    assert {"name": "balance", "type": "double"} in status["schema"]["attributes"]
+    sizes = {s["name"]: s["size"] for s in status["segments"]}
+    assert [(sizes["default/savers"],)] == rows(pods.dsn, savers)
+    assert all(s["asOf"] and s["digest"].startswith("sha256:") for s in status["segments"])
+    uid = pods.serve.environment["WAYFARE_POD_UID"]
+    [said] = [a for a in status["acknowledgements"] if a["podUid"] == uid]
+    assert said["plan"] == pods.plan.digest
+    assert said["ageSeconds"] < 15
+    assert status["stores"]["postgresql"]["ok"]
+    assert status["stores"]["postgresql"]["version"].startswith("18")
+    assert status["stores"]["valkey"]["ok"]
+    assert status["schemaRevision"] == "0001"
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"iss": "https://elsewhere"}, 401),
+        ({"aud": ["api"]}, 401),
+        ({"exp": int(time.time()) - 60}, 401),
+        ({"nbf": int(time.time()) + 600}, 401),
+        ({"sub": "system:serviceaccount:default:default"}, 403),
+        ({"sub": SUBJECT}, 200),
+    ],
+)
+def test_only_the_operators_token_is_let_in(
+    pods: Pods, claims: dict[str, Any], status: int
+) -> None:
+    assert ask(pods, **claims).status_code == status
+
+
+def test_no_token_and_a_forged_one_are_refused(pods: Pods) -> None:
+    url = pods.worker.url + "/control/v1/status"
+    token = pods.processes.signer.token()
+    head, payload, _ = token.split(".")
+    none = "eyJhbGciOiJub25lIn0." + payload + "."
+
+    for forged in (f"{head}.{payload}.{'A' * 342}", none, "x", "a.b.c"):
+        assert httpx.get(url, headers={"Authorization": f"Bearer {forged}"}).status_code == 401
+    assert httpx.get(url).status_code == 401
+
+
+def test_new_signing_keys_are_taken_without_a_restart(pods: Pods) -> None:
+    before = pods.processes.signer.token()
+    pods.processes.signer.rotate()
+
+    assert ask(pods).status_code == 200
+    url = pods.worker.url + "/control/v1/status"
+    assert httpx.get(url, headers={"Authorization": f"Bearer {before}"}).status_code == 401
+
+
+def test_a_plan_is_given_back_byte_for_byte(pods: Pods) -> None:
+    assert ask(pods, "/control/v1/plan").content == pods.plan.to_bytes()
+
+
+def test_a_plan_may_come_compressed(pods: Pods) -> None:
+    plan = bank_plan(title="Compressed")
+    headers = {
+        "Authorization": f"Bearer {pods.processes.signer.token()}",
+        "Content-Encoding": "gzip",
+    }
+    url = f"{pods.worker.url}/control/v1/plans/{plan.digest}"
+
+    assert (
+        httpx.put(url, content=gzip.compress(plan.to_bytes()), headers=headers).status_code == 204
+    )
+    assert httpx.put(url, content=b"no gzip", headers=headers).status_code == 400
+    pods.publish(pods.plan)
+
+
+def test_a_digest_that_does_not_match_is_refused(pods: Pods) -> None:
+    plan = bank_plan(title="Other")
+    answer = httpx.put(
+        f"{pods.worker.url}/control/v1/plans/sha256:{'0' * 64}",
+        content=plan.to_bytes(),
+        headers={"Authorization": f"Bearer {pods.processes.signer.token()}"},
+    )
+
+    assert answer.status_code == 422
+    assert plan.digest in answer.json()["detail"]
+
+
+def test_two_workers_share_the_work(pods: Pods) -> None:
+    other = pods.processes.start("worker").wait_ready()
+    for age in range(40, 46):
+        pods.publish(bank_plan(savers=f"customer.age >= {age}"))
+    pods.publish(pods.plan)
+
+    assert other.stop() == 0
+    assert pods.worker.ready()

@@ -1,0 +1,1 @@
+"""Our evaluation against separate ones: celpy, SQL, and plain Python."""

@@ -1,0 +1,149 @@
+"""Everything that an Engine consists of, as golden YAML: a review shows what reaches a cluster.
+
+After a wanted change: `UPDATE_GOLDEN=1 pytest tests/unit/operator/test_desired.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wayfare_engine.resources import Engine, parse
+from wayfare_operator.desired import Facts, children
+from wayfare_operator.desired.metadata import DESIRED_ANNOTATION
+from wayfare_operator.kube.kinds import Object
+
+GOLDEN = Path(__file__).parent / "golden"
+FACTS = Facts(
+    image="localhost/wayfare:1",
+    image_pull_policy="IfNotPresent",
+    site="east",
+    operator_namespace="wayfare-system",
+    operator_service_account="wayfare-operator",
+    issuer="https://kubernetes.default.svc",
+    jwks='{"keys":[]}',
+)
+SPECS: dict[str, dict[str, Any]] = {
+    "managed": {"stores": {"managed": {}}},
+    "external": {
+        "stores": {
+            "postgresql": {
+                "secretRef": {"name": "database", "key": "dsn"},
+                "directSecretRef": {"name": "database", "key": "direct"},
+            },
+            "valkey": {"secretRef": {"name": "cache", "key": "url"}},
+        },
+        "image": "registry.example/wayfare:2",
+        "serve": {
+            "replicas": 3,
+            "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}},
+            "podOverlay": {
+                "nodeSelector": {"disk": "fast"},
+                "containers": [{"name": "serve", "env": [{"name": "TZ", "value": "UTC"}]}],
+            },
+        },
+        "autoscaling": {"minReplicas": 3, "maxReplicas": 20, "targetCPUUtilization": 60},
+        "service": {"type": "NodePort", "nodePort": 30080, "annotations": {"team": "crm"}},
+        "authentication": {"mode": "None"},
+    },
+}
+
+
+def engine(spec: dict[str, Any]) -> Engine:
+    """A parsed engine."""
+    metadata = {"name": "retail", "namespace": "bank", "uid": "u-1", "generation": 1}
+    obj = {"apiVersion": "wayfare.dev/v1alpha1", "kind": "Engine", "metadata": metadata}
+    parsed = parse({**obj, "spec": spec})
+    assert isinstance(parsed, Engine)
+    return parsed
+
+
+def built(spec: dict[str, Any]) -> list[Object]:
+    """The children of an engine."""
+    return children(engine(spec), FACTS)
+
+
+class _Plain(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_children_are_as_reviewed(name: str) -> None:
+    text = str(yaml.dump_all(built(SPECS[name]), Dumper=_Plain, sort_keys=True))
+    file = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text)
+    assert file.read_text() == text
+
+
+def pods(spec: dict[str, Any]) -> list[Object]:
+    """The pod templates among the children."""
+    return [
+        each["spec"]["template"]
+        for each in built(spec)
+        if each["kind"] in ("Deployment", "StatefulSet")
+    ]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_container_is_restricted(name: str) -> None:
+    for pod in pods(SPECS[name]):
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]:
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_no_deployment_owns_its_replicas(name: str) -> None:
+    deployments = [each for each in built(SPECS[name]) if each["kind"] == "Deployment"]
+    assert len(deployments) == 2
+    assert all("replicas" not in each["spec"] for each in deployments)
+
+
+def test_a_rolling_restart_never_has_fewer_pods() -> None:
+    serve = next(
+        each
+        for each in built(SPECS["managed"])
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "retail-serve"
+    )
+    assert serve["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    pod = serve["spec"]["template"]["spec"]
+    sleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain = next(
+        int(each["value"])
+        for each in pod["containers"][0]["env"]
+        if each["name"] == "WAYFARE_DRAIN_SECONDS"
+    )
+    assert pod["terminationGracePeriodSeconds"] > sleep + drain
+
+
+def test_stores_of_ones_own_make_no_store_pods() -> None:
+    kinds = [each["kind"] for each in built(SPECS["external"])]
+    assert "StatefulSet" not in kinds
+
+
+def test_the_digest_changes_with_the_object_and_only_then() -> None:
+    def digests(spec: dict[str, Any]) -> dict[tuple[str, str], str]:
+        return {
+            (each["kind"], each["metadata"]["name"]): each["metadata"]["annotations"][
+                DESIRED_ANNOTATION
+            ]
+            for each in built(spec)
+        }
+
+    first, second = digests(SPECS["managed"]), digests(SPECS["managed"])
+    assert first == second
+    other = digests({**SPECS["managed"], "autoscaling": {"maxReplicas": 11}})
+    assert {key for key in first if first[key] != other[key]} == {
+        ("HorizontalPodAutoscaler", "retail-serve")
+    }
