@@ -19,6 +19,7 @@ from wayfare_engine.plan.format import (
     PlanAttribute,
     PlanSegment,
     Source,
+    content_of,
 )
 from wayfare_engine.plan.formula import (
     TRUE,
@@ -280,7 +281,7 @@ def _slots(
                     condition=numbered(condition, index.__getitem__),
                     schedule=parts.schedule,
                     paused=parts.paused,
-                    content=slot.content,
+                    content=content_of(version.source, slot.node),
                 )
             )
     return {

@@ -58,6 +58,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A slot node of a journey: what may be shown in the slot, to whom, when.
 
     audience, condition: formulas (see `formula`).
+    content: the very object that the journey's source has; `content_of` finds it.
     """
 
     journey: str
@@ -89,6 +90,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     slots: by slot name, candidates in order: priority descending, journey, node.
     sources: by kind, then by `namespace/name`.
+
+    Contents are most of a plan's bytes, and stand in them once: in the sources.
     """
 
     format: int
@@ -99,17 +102,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     sources: dict[str, dict[str, Source]]
 
     @cached_property
-    def _bytes(self) -> bytes:
-        return canonical_bytes(self)
-
-    @cached_property
     def digest(self) -> str:
         """`sha256:<64 hex>` of `to_bytes()`."""
-        return "sha256:" + hashlib.sha256(self._bytes).hexdigest()
+        return "sha256:" + hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """The canonical bytes."""
-        return self._bytes
+        """The canonical bytes, made anew each time: they are too many to be kept."""
+        slots = {slot: tuple(map(_bare, found)) for slot, found in self.slots.items()}
+        return canonical_bytes(msgspec.structs.replace(self, slots=slots))
 
     @staticmethod
     def from_bytes(data: bytes) -> Plan:
@@ -121,16 +121,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                     f"the plan has format {head.format}, this version reads up to {FORMAT}"
                 )
             plan = msgspec.json.decode(data, type=Plan)
+            return msgspec.structs.replace(
+                plan,
+                segments=tuple(
+                    msgspec.structs.replace(segment, expression=freeze(segment.expression))
+                    for segment in plan.segments
+                ),
+                slots={
+                    slot: tuple(_whole(each, plan.sources) for each in found)
+                    for slot, found in plan.slots.items()
+                },
+            )
+        except (AttributeError, TypeError) as error:
+            raise PlanFormatError(f"not a plan: a source is no spec: {error}") from None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise PlanFormatError(f"not a plan: {error}") from None
-        return msgspec.structs.replace(
-            plan,
-            segments=tuple(
-                msgspec.structs.replace(segment, expression=freeze(segment.expression))
-                for segment in plan.segments
-            ),
-            slots={slot: tuple(map(_frozen, found)) for slot, found in plan.slots.items()},
-        )
 
     @cached_property
     def journeys(self) -> frozenset[str]:
@@ -142,9 +147,28 @@ class _Head(msgspec.Struct):
     format: int
 
 
-def _frozen(candidate: Candidate) -> Candidate:
+def content_of(journey: Source, node: str) -> dict[str, Any]:
+    """The content of a journey's slot node, as its source has it; empty when it has none."""
+    for each in journey.spec.get("nodes") or ():
+        if each.get("name") == node:
+            content: dict[str, Any] = (each.get("slot") or {}).get("content") or {}
+            return content
+    return {}
+
+
+def _bare(candidate: Candidate) -> Candidate:
+    return msgspec.structs.replace(candidate, content={})
+
+
+def _whole(candidate: Candidate, sources: dict[str, dict[str, Source]]) -> Candidate:
+    source = sources.get("Journey", {}).get(candidate.journey)
+    if source is None:
+        raise PlanFormatError(
+            f"not a plan: slot node {candidate.node} of journey {candidate.journey} has no source"
+        )
     return msgspec.structs.replace(
         candidate,
         audience=freeze(candidate.audience),
         condition=freeze(candidate.condition),
+        content=content_of(source, candidate.node),
     )

@@ -67,7 +67,6 @@ class SlotParts:
     node: str
     slot: str
     when: Placed | None
-    content: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +185,16 @@ def _read_node(reader: _Reader, index: int, node: Node) -> SlotParts | None:
     when = None
     if node.slot.when is not None:
         when = reader.expression(f"{path}.slot.when", node.slot.when, Scope.REQUEST)
-    content = _plain(reader, f"{path}.slot.content", node.slot.content)
-    return SlotParts(f"{path}.slot", node.name, node.slot.name, when, content)
+    _check_plain(reader, f"{path}.slot.content", node.slot.content)
+    return SlotParts(f"{path}.slot", node.name, node.slot.name, when)
 
 
-def _plain(reader: _Reader, path: str, content: dict[str, Any]) -> dict[str, Any]:
-    """The content as JSON has it; YAML knows more (dates, numbers of any size)."""
+def _check_plain(reader: _Reader, path: str, content: dict[str, Any]) -> None:
+    """Refuse what JSON does not have; YAML knows more (numbers of any size, sets)."""
     try:
-        return dict(msgspec.json.decode(canonical_bytes(content)))
+        msgspec.json.decode(canonical_bytes(content))
     except (TypeError, ValueError, OverflowError) as error:
         reader.refuse(path, f"the content is not JSON: {error}", Reason.INVALID_SPEC)
-        return {}
 
 
 def _schedule(reader: _Reader, schedule: Schedule | None) -> PlanSchedule | None:
