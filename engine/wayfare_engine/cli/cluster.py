@@ -6,6 +6,7 @@ The right to exec into that pod is the authority; there is no second credential 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -14,6 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wayfare_engine.errors import MISSING, SaidToPeople
+
+_ANSWER_SECONDS = 10
+_ANSWERS = ("Error from server", "You must be logged in to the server")
+"""What kubectl says when a server did answer, though not with what was asked for."""
+
+_SERVER = "jsonpath={.clusters[0].cluster.server}"
 
 
 @dataclass(eq=False)
@@ -27,6 +34,27 @@ class NotFound(SaidToPeople):
 
     def __str__(self) -> str:
         return f"{self.program} was not found. {self.hint}"
+
+
+@dataclass(eq=False)
+class NoCluster(SaidToPeople):
+    """No Kubernetes API server answers. `server` is its address, None when none is configured."""
+
+    exit_code = MISSING
+
+    engine: str
+    server: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        named = os.environ.get("KUBECONFIG")
+        source = f"KUBECONFIG={named}" if named else "KUBECONFIG is not set"
+        where = f"at {self.server}" if self.server else "that is to run it"
+        return (
+            f"engine {self.engine} could not be asked, because the Kubernetes cluster {where} "
+            f"could not be reached ({source}; {self.reason}): set KUBECONFIG to the file of a "
+            "running cluster, or give --dsn instead of --engine to reach PostgreSQL directly."
+        )
 
 
 def kubectl() -> str:
@@ -48,13 +76,49 @@ def run_in_worker(
     namespace: str | None,
     stdin: BinaryIO | None = None,
 ) -> int:
-    """`kubectl exec deploy/ENGINE-worker -- wayfare ARGUMENTS`; returns its exit code."""
+    """`kubectl exec deploy/ENGINE-worker -- wayfare ARGUMENTS`; returns its exit code.
+
+    Raises NotFound without kubectl, and NoCluster when no API server answers it.
+    """
     given, _, name = engine.rpartition("/")
     namespace = given or namespace
-    command = [kubectl(), "exec", "--quiet"]
+    program = kubectl()
+    _check_cluster(program, engine)
+    command = [program, "exec", "--quiet"]
     if stdin is not None:
         command.append("-i")
     if namespace:
         command += ["-n", namespace]
     command += [f"deploy/{name}-worker", "-c", "worker", "--", "wayfare", *arguments]
     return subprocess.run(command, stdin=stdin, check=False).returncode
+
+
+def _check_cluster(program: str, engine: str) -> None:
+    """Ask the API server for its version, which everybody may: `kubectl exec` would tell its own
+    troubles among the lines of the command that it runs."""
+    asked = _ask(program, "get", "--raw", "/version", f"--request-timeout={_ANSWER_SECONDS}s")
+    if asked.returncode == 0 or any(word in asked.stderr for word in _ANSWERS):
+        return
+    view = _ask(program, "config", "view", "--minify", "-o", _SERVER)
+    server = view.stdout.strip() if view.returncode == 0 else ""
+    raise NoCluster(engine, server or None, _reason(asked.stderr))
+
+
+def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
+def _reason(said: str) -> str:
+    """Why, in kubectl's words: its last line, without what it says of itself."""
+    lines = said.strip().splitlines() or ["kubectl said nothing"]
+    reason = re.sub(r"^(error|Unable to connect to the server): ", "", lines[-1].strip())
+    if re.match(r"The connection to the server \S+ was refused", reason):
+        return "connection refused"
+    return reason.rstrip(".")
