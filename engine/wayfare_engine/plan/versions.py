@@ -8,6 +8,7 @@ them. So what was served goes on being served until there is something better.
 from __future__ import annotations
 
 import difflib
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,20 +107,28 @@ class Reader:
 
 
 _CACHE: dict[tuple[str, str, str, Schema], SegmentParts | JourneyParts | Unreadable] = {}
-_SOURCES: dict[int, tuple[Any, Source]] = {}
+_SOURCES: dict[int, tuple[weakref.ref[Any], Source]] = {}
+"""By the identity of a spec, for as long as that spec is alive."""
+
 _CACHE_SIZE = 20_000
 
 
 def _source_of(resource: Segment | Journey) -> Source:
     """The resource's source; specs are frozen, so it is worked out once for each object."""
     spec = resource.spec
-    kept = _SOURCES.get(id(spec))
-    if kept is not None and kept[0] is spec:
+    own = id(spec)
+    kept = _SOURCES.get(own)
+    if kept is not None and kept[0]() is spec:
         return kept[1]
     source = Source(digest=spec_digest(spec), spec=canonical(spec))
-    if len(_SOURCES) >= _CACHE_SIZE:
-        _SOURCES.clear()
-    _SOURCES[id(spec)] = (spec, source)
+
+    def forget(gone: weakref.ref[Any]) -> None:
+        # Another spec may have the identity by now.
+        found = _SOURCES.get(own)
+        if found is not None and found[0] is gone:
+            del _SOURCES[own]
+
+    _SOURCES[own] = (weakref.ref(spec, forget), source)
     return source
 
 
