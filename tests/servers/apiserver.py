@@ -145,7 +145,11 @@ class ApiServer:
         return name
 
     def install_crds(self, folder: Path = CRDS) -> None:
-        """Make the kinds known, and wait until the API serves all of them."""
+        """Make the kinds known, and wait until the API serves and documents all of them.
+
+        The OpenAPI document, from which `kubectl explain` reads, follows the kinds a moment later,
+        one kind at a time.
+        """
         names = []
         for file in sorted(folder.glob("*.yaml")):
             crd = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -160,6 +164,13 @@ class ApiServer:
                     self.send("GET", f"/apis/{group}/v1alpha1/{plural}").status == 200
                 ),
                 what=f"the API serves {name}",
+            )
+            until(
+                lambda plural=plural, group=group: (  # type: ignore[misc]
+                    f"/apis/{group}/v1alpha1/{plural}"
+                    in self.send("GET", f"/openapi/v3/apis/{group}/v1alpha1").body.get("paths", {})
+                ),
+                what=f"the API documents {name}",
             )
 
     def _write_kubeconfig(self, name: str, certificate: Path, key: Path) -> Path:
