@@ -10,6 +10,8 @@ CUSTOMERS ?=
 CLUSTER ?=
 LOAD ?=
 ARGS ?=
+ONLY ?=
+SCALE ?=
 
 .PHONY: help setup packages demo demo-down test check format generate lock image lab-up lab-down bench chaos soak clean
 
@@ -54,8 +56,11 @@ lab-up: packages ## two Kubernetes sites on this machine
 lab-down: setup ## remove the lab
 	@$(W) lab down
 
-bench: setup ## benchmarks, each a ratio against its baseline; writes build/bench.json
-	@$(RUN) $(PY) -m bench.run $(ARGS)
+bench: setup ## benchmarks, each a ratio against its baseline; writes build/bench.json (ONLY=journal SCALE=0.1)
+	@$(RUN) $(PY) -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
+
+chaos: packages ## seeded fault schedules over two sites (SEED=1 RUNS=300); a seed that fails is printed
+	@$(RUN) $(PY) -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 clean: ## remove build/ and .venv
 	@rm -rf build .venv

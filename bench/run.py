@@ -14,15 +14,21 @@ from typing import Any
 
 from bench.decide.run import measure
 from bench.decide.workload import make
+from bench.journal.run import measure as measure_journal
 
 
-def decide() -> dict[str, Any]:
+def decide(_scale: float) -> dict[str, Any]:
     """The decider against a loop over the slot's journeys."""
     sizes = {"journeys": 1300, "segments": 400, "slots": 10, "customers": 200_000}
     return measure(make(**sizes, requests=1000)) | sizes
 
 
-BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {"decide": decide}
+def journal(scale: float) -> dict[str, Any]:
+    """Ledger, journal and lease."""
+    return measure_journal(scale)
+
+
+BENCHMARKS: dict[str, Callable[[float], dict[str, Any]]] = {"decide": decide, "journal": journal}
 
 
 def main() -> int:
@@ -30,12 +36,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--only", choices=sorted(BENCHMARKS), help="one benchmark")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the sizes; 1 by default")
     given = parser.parse_args()
-    results = {}
+    results = json.loads(given.json.read_text()) if given.only and given.json.exists() else {}
     for name, run in BENCHMARKS.items():
         if given.only in (None, name):
             print(f"{name} …", file=sys.stderr, flush=True)
-            results[name] = run()
+            results[name] = run(given.scale)
             print(json.dumps({name: results[name]}))
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(results, indent=2) + "\n")

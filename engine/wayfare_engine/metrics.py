@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
@@ -90,6 +92,71 @@ class WorkerMetrics:
             ["answer"],
             registry=self.registry,
         )
+        self.journal = JournalMetrics(self.registry)
+
+
+class Progress(Protocol):
+    """What a sealer counts itself."""
+
+    holding: bool
+    rows: int
+    segments: int
+    problem: Exception | None
+
+
+class JournalMetrics:
+    """How sealing stands at this site, as one worker sees it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.lag_rows = Gauge(
+            "wayfare_journal_lag_rows", "Committed rows that are in no segment", registry=registry
+        )
+        self.lag_seconds = Gauge(
+            "wayfare_journal_lag_seconds",
+            "Age of the oldest row that is in no segment",
+            registry=registry,
+        )
+        self.sealed_position = Gauge(
+            "wayfare_journal_sealed_position",
+            "Last position of the present epoch's chain",
+            registry=registry,
+        )
+        self.horizon_age = Gauge(
+            "wayfare_journal_horizon_age_seconds",
+            "Age of the oldest transaction that holds sealing back",
+            registry=registry,
+        )
+        self.stalled = Gauge(
+            "wayfare_journal_stalled",
+            "1 while a transaction holds sealing back for long",
+            registry=registry,
+        )
+        self.halted = Gauge(
+            "wayfare_journal_halted",
+            "1 after sealing stopped here until a person looks",
+            registry=registry,
+        )
+        self._holding = Gauge(
+            "wayfare_journal_sealer", "1 in the worker that seals", registry=registry
+        )
+        self._waiting = Gauge(
+            "wayfare_journal_waiting",
+            "1 while sealing does not succeed, and is tried again",
+            registry=registry,
+        )
+        self._rows = Gauge(
+            "wayfare_journal_sealed_rows", "Rows that this worker sealed", registry=registry
+        )
+        self._segments = Gauge(
+            "wayfare_journal_segments", "Segments that this worker put", registry=registry
+        )
+
+    def follow(self, sealer: Progress) -> None:
+        """Read the sealer's own figures whenever somebody asks."""
+        self._holding.set_function(lambda: float(sealer.holding))
+        self._waiting.set_function(lambda: float(sealer.problem is not None))
+        self._rows.set_function(lambda: float(sealer.rows))
+        self._segments.set_function(lambda: float(sealer.segments))
 
 
 def exposition(registry: CollectorRegistry) -> bytes:

@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     control_subject: str = ""
     refresh_seconds: float = Field(default=300.0, ge=1)
     poll_seconds: float = Field(default=2.0, gt=0)
+    object_store_url: str | None = None
+    recovery_plan: str = "default"
+    master_key_file: Path | None = None
+    lease_ttl_seconds: float = Field(default=30.0, gt=0, le=600)
+    clock_error: float = Field(default=0.001, ge=0, le=0.1)
+    hand_over_seconds: float = Field(default=5.0, gt=0, le=60)
+    seal_seconds: float = Field(default=0.2, gt=0, le=60)
     plan_retention_seconds: float = Field(default=30 * 86400.0, ge=60)
 
     @property

@@ -11,9 +11,10 @@ import pytest
 
 from tests.engine.conftest import Pods
 from tests.engine.plans import bank_plan
+from tests.servers.customers import ask_customers
 from tests.servers.engine import SUBJECT
-from tests.servers.postgresql import rows
 from tests.servers.wait import until
+from wayfare_engine.store.migrate import newest_revision
 
 
 def ask(pods: Pods, path: str = "/control/v1/status", **claims: Any) -> httpx.Response:
@@ -28,11 +29,11 @@ def test_the_status_says_how_things_stand(pods: Pods) -> None:
     status = ask(pods).json()
 
     assert status["wantedPlan"] == pods.plan.digest
-    savers = "SELECT count(*) FROM wayfare.customers WHERE (attributes->>'age')::int >= 55"
-    assert [(status["customers"],)] == rows(pods.dsn, "SELECT count(*) FROM wayfare.customers")
+    savers = "SELECT count(*) FROM customers WHERE (attributes->>'age')::int >= 55"
+    assert [(status["customers"],)] == ask_customers(pods.dsn, "SELECT count(*) FROM customers")
     assert {"name": "balance", "type": "double"} in status["schema"]["attributes"]
     sizes = {s["name"]: s["size"] for s in status["segments"]}
-    assert [(sizes["default/savers"],)] == rows(pods.dsn, savers)
+    assert [(sizes["default/savers"],)] == ask_customers(pods.dsn, savers)
     assert all(s["asOf"] and s["digest"].startswith("sha256:") for s in status["segments"])
     uid = pods.serve.environment["WAYFARE_POD_UID"]
     [said] = [a for a in status["acknowledgements"] if a["podUid"] == uid]
@@ -41,7 +42,7 @@ def test_the_status_says_how_things_stand(pods: Pods) -> None:
     assert status["stores"]["postgresql"]["ok"]
     assert status["stores"]["postgresql"]["version"].startswith("18")
     assert status["stores"]["valkey"]["ok"]
-    assert status["schemaRevision"] == "0001"
+    assert status["schemaRevision"] == newest_revision()
 
 
 @pytest.mark.parametrize(

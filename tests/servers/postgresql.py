@@ -36,6 +36,17 @@ class PostgresqlServer:
         """Start it, also after `kill`."""
         self._store.start(log=self._folder / "postgresql.log")
 
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there."""
+        started = self._store.process
+        return started is not None and started.process.poll() is None
+
+    def start_again(self) -> None:
+        """Start it unless it runs."""
+        if not self.running:
+            self.start()
+
     def kill(self) -> None:
         """SIGKILL."""
         self._store.kill()

@@ -23,6 +23,7 @@ from wayfare_engine.identity import Authenticator
 from wayfare_engine.identity import Scope as KeyScope
 from wayfare_engine.identity.authenticator import Denied
 from wayfare_engine.ledger import Kind, LedgerRow, LedgerWriter
+from wayfare_engine.ledger.bodies import Decision, Winner
 from wayfare_engine.metrics import ServeMetrics
 from wayfare_engine.web.body import credential, read_body
 from wayfare_engine.web.problems import MEDIA_TYPE, FieldError, Problem, denied
@@ -55,28 +56,6 @@ class DecisionResponse(msgspec.Struct, frozen=True):
     reason: str
     degraded: tuple[str, ...]
     plan: str
-
-
-class Winner(msgspec.Struct, frozen=True):
-    """Who won."""
-
-    journey: str
-    node: str
-
-
-class DecisionBody(msgspec.Struct, frozen=True):
-    """The body of a decision's row: all that it takes to decide again and to explain."""
-
-    customer: str
-    slot: str
-    context: msgspec.Raw
-    at: datetime
-    plan: str
-    customers_version: int
-    winner: Winner | None
-    reason: str
-    degraded: tuple[str, ...]
-    row: str
 
 
 _request = msgspec.json.Decoder(DecisionRequest)
@@ -193,7 +172,7 @@ class DecisionRoute:
                 customer_id=request.customer,
                 at=at,
                 body=_encode(
-                    DecisionBody(
+                    Decision(
                         customer=request.customer,
                         slot=request.slot,
                         context=request.context,

@@ -11,16 +11,18 @@ from typing import Any
 
 import msgspec
 
-from wayfare_engine.api.decisions import DecisionBody, context_of
+from wayfare_engine.api.decisions import context_of
 from wayfare_engine.api.snapshot import Snapshot
 from wayfare_engine.decide import Decider
-from wayfare_engine.ledger import Kind, LedgerWriter, find
+from wayfare_engine.ledger import Kind, LedgerWriter, bodies, find
 from wayfare_engine.plan import Plan
 from wayfare_engine.store import plans as plans_sql
 from wayfare_engine.store.postgresql import Away, Postgresql
 from wayfare_engine.web.problems import Problem
 
 _KEPT_PLANS = 8
+#: In place of what was considered, for a customer who was erased since.
+ERASED = "Skipped/Erased: the customer was erased, and with the customer what was known then"
 
 
 class ConsideredCandidate(msgspec.Struct, frozen=True):
@@ -35,7 +37,8 @@ class ConsideredCandidate(msgspec.Struct, frozen=True):
 
 class DecisionRecord(msgspec.Struct, frozen=True):
     """A decision as the ledger has it. `considered` is decided again from the record; it is null
-    when the plan of that time is kept no longer, and `considered_missing` says so."""
+    when the plan of that time is kept no longer, or the customer was erased since, and
+    `considered_missing` says so."""
 
     decision_id: str
     site: str
@@ -70,8 +73,9 @@ class Explainer:
         except ValueError:
             raise _unknown(decision_id) from None
         body, site, epoch = await self._find(wanted)
-        found = msgspec.json.decode(body, type=DecisionBody)
-        decider = await self._decider(found.plan, snapshot)
+        found: bodies.Decision = bodies.decode(Kind.DECISION, body)
+        erased = await self._erased(found.customer)
+        decider = None if erased else await self._decider(found.plan, snapshot)
         considered: list[ConsideredCandidate] | None = None
         content: Any = None
         if decider is not None:
@@ -99,8 +103,20 @@ class Explainer:
             reason=found.reason,
             degraded=found.degraded,
             considered=considered,
-            considered_missing=None if considered is not None else "the plan is kept no longer",
+            considered_missing=_missing(considered, erased=erased),
         )
+
+    async def _erased(self, customer: str) -> bool:
+        """Whether the customer was erased; while PostgreSQL is away a decision in memory is too
+        young for that."""
+        try:
+            async with self._postgresql.connection() as connection:
+                cursor = await connection.execute(
+                    "SELECT FROM wayfare.erased WHERE customer_id = %s", (customer,)
+                )
+                return await cursor.fetchone() is not None
+        except Away:
+            return False
 
     async def _find(self, wanted: uuid.UUID) -> tuple[str, str, int]:
         pending = self._ledger.pending(wanted)
@@ -143,6 +159,12 @@ class Explainer:
         while len(self._deciders) > _KEPT_PLANS:
             self._deciders.popitem(last=False)
         return decider
+
+
+def _missing(considered: list[ConsideredCandidate] | None, *, erased: bool) -> str | None:
+    if erased:
+        return ERASED
+    return None if considered is not None else "the plan is kept no longer"
 
 
 def _recent(row_id: uuid.UUID, seconds: float = 5.0) -> bool:

@@ -14,12 +14,14 @@ import structlog
 from psycopg import AsyncConnection, IsolationLevel
 from pyroaring import BitMap
 
+from wayfare_engine.api.customer_ids import CustomerIds
 from wayfare_engine.decide import Decider
 from wayfare_engine.plan import Plan
 from wayfare_engine.segments import MembershipMatrix
 from wayfare_engine.store import customers as customers_sql
 from wayfare_engine.store import memberships as memberships_sql
 from wayfare_engine.store import plans as plans_sql
+from wayfare_engine.store.customers import CustomersVersion
 from wayfare_engine.store.postgresql import Postgresql
 
 log = structlog.get_logger(__name__)
@@ -27,8 +29,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a decision needs. `customers` only ever gets more entries at its end, and those
-    with a dense id of `count` or more are not part of this snapshot."""
+    """All that a decision needs. `customers` is shared with later snapshots and may get entries
+    that are not part of this one; their dense ids are not below `capacity`, or they are in no
+    segment here. `count` is how many customers there are."""
 
     plan: Plan
     decider: Decider
@@ -36,11 +39,12 @@ class Snapshot:
     customers: Mapping[str, int]
     count: int
     customers_version: int
+    capacity: int
 
     def dense(self, customer: str) -> int | None:
         """Dense id of a customer, or None when there is none."""
         found = self.customers.get(customer)
-        return found if found is not None and found < self.count else None
+        return found if found is not None and found < self.capacity else None
 
 
 @dataclass(eq=False)
@@ -55,7 +59,8 @@ class SnapshotLoader:
 
     def __init__(self, postgresql: Postgresql) -> None:
         self._postgresql = postgresql
-        self._customers: dict[str, int] = {}
+        self._customers = CustomerIds()
+        self._served: tuple[CustomersVersion, dict[str, str]] | None = None
         self._lock = asyncio.Lock()
         self.present: Snapshot | None = None
         self.waiting_for: str | None = "the first plan"
@@ -96,10 +101,11 @@ class SnapshotLoader:
                     if digest is None:
                         raise NotComplete("no plan was published yet")
                     version = await customers_sql.version(connection)
+                    stored = await memberships_sql.digests_async(connection)
                     if (
                         present is not None
                         and present.plan.digest == digest
-                        and present.customers_version == version.version
+                        and self._served == (version, stored)
                     ):
                         return None
                     if present is not None and present.plan.digest == digest:
@@ -110,19 +116,24 @@ class SnapshotLoader:
                             raise NotComplete(f"the bytes of plan {digest} are missing")
                         plan = await asyncio.to_thread(Plan.from_bytes, body)
                     bitmaps = await self._bitmaps(connection, plan, version.version)
-                    await self._add_customers(connection)
             finally:
                 await connection.set_isolation_level(None)
-        count = version.customers
+            customers = await self._customers.follow(connection, version)
+        if customers is None:
+            raise NotComplete(f"the customers of version {version.version} are not here yet")
+        capacity = version.capacity
         same_plan = present is not None and present.plan is plan
 
         def build() -> tuple[Decider, MembershipMatrix]:
-            matrix = MembershipMatrix.build(plan, bitmaps, count)
+            matrix = MembershipMatrix.build(plan, bitmaps, capacity)
             decider = present.decider if present is not None and same_plan else Decider(plan)
             return decider, matrix
 
         decider, matrix = await asyncio.to_thread(build)
-        return Snapshot(plan, decider, matrix, self._customers, count, version.version)
+        self._served = (version, stored)
+        return Snapshot(
+            plan, decider, matrix, customers, version.customers, version.version, capacity
+        )
 
     async def _bitmaps(
         self, connection: AsyncConnection[object], plan: Plan, version: int
@@ -133,14 +144,6 @@ class SnapshotLoader:
         if missing:
             raise NotComplete(f"the worker has {len(missing)} segments left to compute")
         return {key: BitMap.deserialize(data) for key, (_, data) in stored.items()}
-
-    async def _add_customers(self, connection: AsyncConnection[object]) -> None:
-        added = 0
-        async for customer, dense in customers_sql.ids_from(connection, len(self._customers)):
-            self._customers[customer] = dense
-            added += 1
-            if added % 5000 == 0:
-                await asyncio.sleep(0)  # answers come between
 
 
 def row_hex(row: int) -> str:

@@ -13,7 +13,17 @@ from typing import Annotated
 
 import typer
 
-from wayfare_engine.cli import dev, importing, keys, processes, stores
+from wayfare_engine.cli import (
+    customers,
+    dev,
+    importing,
+    journal,
+    keys,
+    lease,
+    ledger,
+    processes,
+    stores,
+)
 from wayfare_engine.errors import FAILED, MISSING, SaidToPeople
 
 GROUP = "wayfare.commands"
@@ -50,6 +60,10 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(stores.app, name="store")
     app.add_typer(keys.app, name="keys")
     app.add_typer(importing.app, name="import")
+    app.add_typer(customers.app, name="customers")
+    app.add_typer(ledger.app, name="ledger")
+    app.add_typer(journal.app, name="journal")
+    app.add_typer(lease.app, name="lease")
     own = {*(c.name for c in app.registered_commands), *(g.name for g in app.registered_groups)}
     own |= {c.callback.__name__ for c in app.registered_commands if c.callback is not None}
     asked = next((a for a in arguments if not a.startswith("-")), None)

@@ -64,19 +64,12 @@ def register(app: typer.Typer) -> None:
         console.print(f"starting PostgreSQL and Valkey, data in {place}")
         with running_stores(place) as (postgresql, valkey):
             migrate(postgresql.dsn)
-            if customers is not None:
-                options = LoadOptions(
-                    name=customers.name,
-                    id_column=id_column,
-                    declared=declared_types(read_folder(folder), engine),
-                )
-                result = load_with_progress(postgresql.dsn, customers, options)
-                console.print(f"{result.customers} customers ({result.added} new)")
             settings = load_settings(
                 engine=engine or "default/dev",
                 postgresql_dsn=postgresql.dsn,
                 postgresql_direct_dsn=None,
                 postgresql_password=None,
+                object_store_url=None,
                 valkey_url=valkey.url,
                 valkey_password=(place / "valkey-password").read_text().strip(),
                 listen_host=host,
@@ -84,6 +77,14 @@ def register(app: typer.Typer) -> None:
                 poll_seconds=0.5,
                 drain_seconds=0,
             )
+            if customers is not None:
+                options = LoadOptions(
+                    name=customers.name,
+                    id_column=id_column,
+                    declared=declared_types(read_folder(folder), engine),
+                )
+                result = load_with_progress(settings, customers, options)
+                console.print(f"{result.customers} customers ({result.added} new)")
             code = run(run_dev(DevOptions(folder, place, host, port, engine), settings, console))
             console.print("ending")
         raise typer.Exit(code)

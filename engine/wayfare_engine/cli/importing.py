@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,19 +16,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wayfare_engine.cli.cluster import run_in_worker
-from wayfare_engine.cli.processes import run
 from wayfare_engine.clock import new_id, now
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from wayfare_engine.customers import LoadOptions, LoadResult
+    from wayfare_engine.customers import LoadOptions, LoadResult, Place
     from wayfare_engine.customers.load import Column
     from wayfare_engine.customers.source import Progress as Told
+    from wayfare_engine.settings import Settings
 
 app = typer.Typer(help="Bring data in.", no_args_is_help=True)
 
 
+#: How long a block of ids may take into the store: the worker seals several times a second.
+_SEALED_SECONDS = 60.0
 _TYPES = ("string", "int", "double", "bool", "timestamp")
 
 
@@ -62,8 +65,18 @@ def customers(
     on_error: Annotated[
         OnError, typer.Option(help="stop: load nothing when a row is bad. skip: load the others.")
     ] = OnError.STOP,
+    sensitive: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column to seal, now and in later loads; needs WAYFARE_MASTER_KEY_FILE. Repeat "
+            "for several."
+        ),
+    ] = None,
     delimiter: Annotated[str | None, typer.Option(help="Of a CSV; found out by default.")] = None,
     dsn: Annotated[str | None, typer.Option(help="PostgreSQL, when there is no engine.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Object store; WAYFARE_OBJECT_STORE_URL when not given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -83,6 +96,7 @@ def customers(
         arguments = ["import", "customers", "-", "--name", shown, "--on-error", on_error.value]
         arguments += ["--id", id_column] if id_column else []
         arguments += [w for c, t in chosen.items() for w in ("--type", f"{c}={t}")]
+        arguments += [w for c in sensitive or [] for w in ("--sensitive", c)]
         arguments += ["--delimiter", delimiter] if delimiter else []
         arguments += ["--json"] if as_json else []
         with ExitStack() as stack:
@@ -94,27 +108,27 @@ def customers(
     from wayfare_engine.plan import AttributeType
     from wayfare_engine.settings import load_settings
 
-    settings = None if dsn else load_settings()
-    address = dsn or (settings.direct_dsn if settings else "")
+    overrides = {"postgresql_dsn": dsn, "postgresql_direct_dsn": None} if dsn else {}
+    overrides |= {"object_store_url": store} if store else {}
+    settings = load_settings(**overrides)
     options = LoadOptions(
         name=shown,
         id_column=id_column,
         types={column: AttributeType(kind) for column, kind in chosen.items()},
         delimiter=delimiter,
         on_error="stop" if on_error is OnError.STOP else "skip",
-        site=settings.site if settings else "local",
-        epoch=settings.epoch if settings else 1,
+        site=settings.site,
+        sensitive=frozenset(sensitive or []),
     )
     began = time.monotonic()
     with ExitStack() as stack:
         path = _on_disk(file, stack)
-        result = load_with_progress(address, path, options)
+        result = load_with_progress(settings, path, options)
     _report(result, time.monotonic() - began, as_json=as_json)
 
 
-def load_with_progress(dsn: str, path: Path, options: LoadOptions) -> LoadResult:
+def load_with_progress(settings: Settings, path: Path, options: LoadOptions) -> LoadResult:
     """Load a file, showing its columns and a progress bar on standard error."""
-    from psycopg import AsyncConnection
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -122,37 +136,55 @@ def load_with_progress(dsn: str, path: Path, options: LoadOptions) -> LoadResult
 
     console = Console(stderr=True)
     size = max(path.stat().st_size, 1)
-    results: list[LoadResult] = []
-    with Progress(
-        TextColumn("{task.description:14}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bars:
+    with (
+        Progress(
+            TextColumn("{task.description:14}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        ) as bars,
+        _place(settings) as place,
+    ):
 
         def progress(step: str) -> Told:
             task = bars.add_task(step, total=size)
             return lambda done: bars.update(task, completed=min(done, size))
 
-        async def work() -> int:
-            async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-                results.append(
-                    await load(
-                        connection,
-                        path,
-                        options,
-                        now=now(),
-                        row_id=new_id(),
-                        show=lambda columns: show_columns(console, columns),
-                        progress=progress,
-                    )
-                )
-            return 0
+        return load(
+            place,
+            path,
+            options,
+            now=now(),
+            ids=new_id,
+            show=lambda columns: show_columns(console, columns),
+            progress=progress,
+        )
 
-        run(work())
-    return results[0]
+
+@contextmanager
+def _place(settings: Settings) -> Iterator[Place]:
+    """PostgreSQL, the object store and the keys that the settings name."""
+    import psycopg
+
+    from wayfare_engine.customers import Place
+    from wayfare_engine.journal.waiting import wait_journaled
+    from wayfare_engine.objectstore import open_store
+    from wayfare_engine.privacy import CustomerKeys, MasterKeys
+
+    url, file = settings.object_store_url, settings.master_key_file
+    store = open_store(url) if url is not None else None
+    masters = MasterKeys.read(file, random=secrets.token_bytes) if file is not None else None
+    with (
+        psycopg.connect(settings.direct_dsn, autocommit=True) as connection,
+        psycopg.connect(settings.direct_dsn, autocommit=True) as waiting,
+    ):
+        keys = CustomerKeys(connection, store, masters, ids=new_id) if masters else None
+        sealed = None
+        if store is not None:
+            sealed = lambda tx: wait_journaled(waiting, tx, _SEALED_SECONDS)  # noqa: E731
+        yield Place(connection, store, keys, sealed)
 
 
 def show_columns(console: Console, columns: Sequence[Column]) -> None:
@@ -172,6 +204,8 @@ def show_columns(console: Console, columns: Sequence[Column]) -> None:
         note = meaning[column.source]
         if not column.addressable and column.source != "id":
             note += "; no rule can name it (letters, digits and _ only)"
+        if column.sensitive:
+            note += "; sealed"
         table.add_row(escape(column.name), column.type.value, note)
     console.print(table)
 

@@ -39,7 +39,13 @@ class CsvFile:
             raise ImportRefused("this is no text file", "expected CSV or Parquet")
         self.delimiter = delimiter or _sniff(header)
         with path.open("rb") as file:
-            names = next(self._reader(file))
+            try:
+                names = next(self._reader(file))
+            except csv.Error as error:
+                raise ImportRefused(
+                    f"the first line cannot be read: {_csv_message(error)}",
+                    "it must name the columns",
+                ) from None
         self.columns = check_columns([name.strip() for name in names])
 
     def infer(self, progress: Progress) -> list[AttributeType]:
@@ -131,4 +137,6 @@ def _csv_message(error: csv.Error) -> str:
         return f"a field is larger than {MAX_FIELD} bytes (a quote that was never closed?)"
     if "unexpected end of data" in text:
         return "a quote that was never closed"
+    if "new-line character" in text:
+        return "a carriage return without a newline"
     return text

@@ -9,15 +9,38 @@ from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """What a row says happened."""
+    """What a row says happened. The bodies are in `ledger.bodies`."""
 
     DECISION = "decision"
+    EVENT = "event"
+    INTENT = "intent"
+    DISPATCH = "dispatch"
+    OUTCOME = "outcome"
+    RECEIPT = "receipt"
+    TRANSITION = "transition"
+    ATTRIBUTE = "attribute"
+    IDENTITY = "identity"
+    LIST_MEMBER = "list_member"
+    OPT_OUT = "opt_out"
+    ASSIGNMENT = "assignment"
+    APPROVAL = "approval"
     LOAD = "load"
     SEGMENT_REFRESH = "segment_refresh"
+    ID_BLOCK = "id_block"
+    ERASURE = "erasure"
+    RETENTION = "retention"
+    CHECKPOINT = "checkpoint"
+    MERGED = "merged"
+    MERGE = "merge"
 
 
 class LedgerRow(NamedTuple):
-    """One fact. `body` is JSON text; `id` is a UUIDv7; PostgreSQL adds the transaction."""
+    """One fact. `body` is compact JSON text; `id` is a UUIDv7; PostgreSQL adds the transaction.
+
+    `key` and `version` are set for stateful kinds: the key is the thing that has a state (an
+    instance, an attribute, a list's member, an opt-out), its version grows by one with each change
+    and is assigned under the key's lock. Everywhere such rows are applied by version.
+    """
 
     id: uuid.UUID
     site: str

@@ -11,34 +11,18 @@ import asyncio
 import contextlib
 import uuid
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
 
+from wayfare_engine.ledger.append import BATCH, append
 from wayfare_engine.ledger.row import LedgerRow
 from wayfare_engine.metrics import LedgerMetrics
 from wayfare_engine.store.postgresql import Away, patient
 
 log = structlog.get_logger(__name__)
-
-_COPY = (
-    "COPY wayfare.ledger (id, site, epoch, kind, key, version, customer_id, at, body) "
-    "FROM STDIN (FORMAT BINARY)"
-)
-# `json` travels as its text in binary COPY too, so a body is never parsed on our side.
-_TYPES = ["uuid", "text", "int8", "text", "text", "int8", "text", "timestamptz", "text"]
-BATCH = 5000
-
-
-async def append(connection: AsyncConnection[Any], rows: Sequence[LedgerRow]) -> None:
-    """Write rows in the connection's transaction (or one of their own)."""
-    async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.set_types(_TYPES)
-        for row in rows:
-            await copy.write_row(row)
 
 
 class LedgerWriter:

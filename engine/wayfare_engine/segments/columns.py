@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -104,12 +104,35 @@ class Columns:
         """From an Arrow table with a column for each attribute; a missing one is unknown."""
         names = set(table.column_names)
         made = {
-            attribute.name: _arrow_column(attribute, table.column(attribute.name))
+            attribute.name: arrow_column(attribute, table.column(attribute.name))
             if attribute.name in names
             else column(attribute, [None] * table.num_rows)
             for attribute in schema.attributes
         }
-        return cls(table.column(id_column).to_pylist(), made, dense)
+        return cls(ArrowTexts(table.column(id_column)), made, dense)
+
+
+class ArrowTexts(Sequence[str]):
+    """Texts of an Arrow column, made into Python's only when they are asked for."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return str(self._column[index].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self._column), 65536):
+            yield from self._column.slice(start, 65536).to_pylist()
 
 
 def column(attribute: Attribute, values: Sequence[Any]) -> Column:
@@ -155,17 +178,20 @@ _ARROW: dict[AttributeType, pa.DataType] = {
     AttributeType.DOUBLE: pa.float64(),
     AttributeType.BOOL: pa.bool_(),
     AttributeType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-    AttributeType.STRING: pa.string(),
 }
 
 
-def _arrow_column(attribute: Attribute, chunked: pa.ChunkedArray) -> Column:
-    array = chunked.cast(_ARROW[attribute.type]).combine_chunks()
-    known = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+def arrow_column(attribute: Attribute, chunked: pa.ChunkedArray) -> Column:
+    """A column from an Arrow one; null is unknown. Raises pyarrow.ArrowInvalid for other types."""
+    known = np.asarray(chunked.is_valid().to_numpy(), dtype=np.bool_)
     if attribute.type is AttributeType.STRING:
-        encoded = array.dictionary_encode()
-        codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
-        return _ordered(codes.astype(np.int32), known, tuple(encoded.dictionary.to_pylist()))
+        # One dictionary for all chunks, and no chunk with more text than its offsets can hold.
+        chunks = chunked.dictionary_encode().chunks
+        codes = [pc.fill_null(c.indices, 0).to_numpy(zero_copy_only=False) for c in chunks]
+        texts = tuple(chunks[0].dictionary.to_pylist()) if chunks else ()
+        joined = np.concatenate(codes) if codes else np.zeros(0, np.int32)
+        return _ordered(joined.astype(np.int32), known, texts)
+    array = chunked.cast(_ARROW[attribute.type]).combine_chunks()
     if attribute.type is AttributeType.TIMESTAMP:
         array = array.cast(pa.int64())
     empty = False if attribute.type is AttributeType.BOOL else 0

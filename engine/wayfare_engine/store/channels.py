@@ -4,3 +4,6 @@ PLAN = "wayfare_plan"
 SEGMENTS = "wayfare_segments"
 CUSTOMERS = "wayfare_customers"
 KEYS = "wayfare_keys"
+EPOCH = "wayfare_epoch"
+#: After a segment is in the store; payload `<site>/<epoch>/<last position>/<last transaction>`.
+SEALED = "wayfare_sealed"

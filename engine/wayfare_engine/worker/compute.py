@@ -8,40 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-import numpy as np
+import psycopg
 import structlog
-from psycopg import AsyncConnection, IsolationLevel
+from psycopg import AsyncConnection
 
 from wayfare_engine.clock import new_id
-from wayfare_engine.ledger import Kind, LedgerRow, append
+from wayfare_engine.customers import columns as customers_columns
+from wayfare_engine.customers.columns import LoadedColumns
+from wayfare_engine.ledger import Kind, LedgerRow, append_rows, bodies
+from wayfare_engine.objectstore import StoreUnavailable
 from wayfare_engine.plan import Attribute, AttributeType, Plan, Schema
-from wayfare_engine.segments import Columns, Membership, compute
+from wayfare_engine.privacy import CustomerKeys
+from wayfare_engine.segments import Membership, compute
+from wayfare_engine.store import blobs
 from wayfare_engine.store import customers as customers_sql
 from wayfare_engine.store import memberships as memberships_sql
 from wayfare_engine.store import plans as plans_sql
-from wayfare_engine.store.memberships import MembershipFacts, StoredMembership
+from wayfare_engine.store.blob_cache import BlobCache
+from wayfare_engine.store.memberships import StoredMembership
 from wayfare_engine.store.postgresql import patient
 from wayfare_engine.worker.state import WorkerState
 
 log = structlog.get_logger(__name__)
 
 _LOCK = 0x57534547  # "WSEG"
-_BATCH = 5000
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """Customers as columns, of one version and for one set of attributes."""
-
-    version: int
-    schema: Schema
-    columns: Columns
 
 
 class SegmentComputer:
@@ -49,12 +43,13 @@ class SegmentComputer:
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
-        self._loaded: _Loaded | None = None
+        self._loaded: LoadedColumns | None = None
+        self._cache = BlobCache()
+        self._dsn = patient(state.settings.direct_dsn, "wayfare-segments")
 
     async def cycle(self) -> int:
         """One round; returns how many memberships were computed. Raises one of `Away`."""
-        dsn = patient(self._state.settings.direct_dsn, "wayfare-segments")
-        async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
             plan, missing = await self._missing(connection)
             if plan is None or not missing:
                 return 0
@@ -66,10 +61,10 @@ class SegmentComputer:
             if plan is None or not missing:
                 return 0
             began = time.perf_counter()
-            loaded = await self._customers(connection, plan)
+            loaded = await asyncio.to_thread(self._customers, plan)
             columns = loaded.columns
             found = await asyncio.to_thread(lambda: compute(plan, columns, wanted=missing))
-            await self._save(connection, plan, found, loaded.version)
+            await asyncio.to_thread(self._save, plan, found, loaded.version)
             seconds = time.perf_counter() - began
             self._state.metrics.segments.inc(len(found))
             self._state.metrics.cycle_seconds.observe(seconds)
@@ -103,67 +98,86 @@ class SegmentComputer:
         }
         return plan, {s.key for s in plan.segments} - fresh
 
-    async def _customers(self, connection: AsyncConnection[Any], plan: Plan) -> _Loaded:
+    def _customers(self, plan: Plan) -> LoadedColumns:
+        """The present customers as columns; as before when nothing of them changed."""
         schema = Schema(tuple(Attribute(a.name, AttributeType(a.type)) for a in plan.attributes))
-        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-        try:
-            async with connection.transaction():
-                version = await customers_sql.version(connection)
-                known = self._loaded
-                if known and (known.version, known.schema) == (version.version, schema):
-                    return known
-                batches = [batch async for batch in customers_sql.rows(connection, _BATCH)]
-        finally:
-            await connection.set_isolation_level(None)
-        columns = await asyncio.to_thread(_columns, schema, batches)
-        self._loaded = _Loaded(version.version, schema, columns)
-        return self._loaded
-
-    async def _save(
-        self,
-        connection: AsyncConnection[Any],
-        plan: Plan,
-        found: Mapping[str, Membership],
-        version: int,
-    ) -> None:
-        now = self._state.clock()
-        names = {segment.key: segment.name for segment in plan.segments}
-        before = await memberships_sql.facts(connection)
-        async with connection.transaction():
-            await memberships_sql.save(
+        state = self._state
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            loaded = customers_columns.load(
                 connection,
-                [
+                state.object_store,
+                schema,
+                keys=self._keys(connection),
+                cache=self._cache,
+                known=self._loaded,
+            )
+        self._loaded = loaded
+        return loaded
+
+    def _keys(self, connection: psycopg.Connection[Any]) -> CustomerKeys | None:
+        masters = self._state.master_keys
+        if masters is None:
+            return None
+        return CustomerKeys(connection, self._state.object_store, masters, ids=new_id)
+
+    def _save(self, plan: Plan, found: Mapping[str, Membership], version: int) -> None:
+        """Put the bitmaps, and in one transaction the memberships and a row for each that changed.
+
+        When the store is away the memberships count here all the same, and their rows refer to no
+        blob: the other site computes them by itself.
+        """
+        state = self._state
+        now, epoch = state.clock(), state.settings.epoch
+        names = {segment.key: segment.name for segment in plan.segments}
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            before = memberships_sql.digests(connection)
+            store = state.object_store
+            memberships, rows = [], []
+            for key, membership in found.items():
+                changed = before.get(key) != membership.digest
+                data = membership.bitmap.serialize()
+                blob: str | None = None
+                try:
+                    digest = blobs.put_blob(connection, store if changed else None, data)
+                    blob = digest
+                except StoreUnavailable as error:
+                    log.warning("segments.store_away", segment=names[key], error=str(error))
+                    store = None
+                    digest = blobs.put_blob(connection, None, data)
+                memberships.append(
                     StoredMembership(
                         key=key,
                         name=names[key],
-                        bitmap=m.bitmap.serialize(),
-                        size=m.size,
-                        digest=m.digest,
+                        blob=digest,
+                        size=membership.size,
+                        digest=membership.digest,
                         as_of=now,
-                        duration_seconds=m.duration_seconds,
+                        duration_seconds=membership.duration_seconds,
                         customers_version=version,
+                        epoch=epoch,
                     )
-                    for key, m in found.items()
-                ],
-            )
-            rows = [
-                self._fact(key, names[key], m, version)
-                for key, m in found.items()
-                if _changed(before.get(key), m)
-            ]
-            if rows:
-                await append(connection, rows)
+                )
+                if changed:
+                    in_store = blob if store is not None or state.object_store is None else None
+                    rows.append(self._fact(key, names[key], membership, version, in_store))
+            with connection.transaction():
+                if rows:
+                    append_rows(connection, rows)
+                memberships_sql.save(connection, memberships)
 
-    def _fact(self, key: str, name: str, membership: Membership, version: int) -> LedgerRow:
+    def _fact(
+        self, key: str, name: str, membership: Membership, version: int, blob: str | None
+    ) -> LedgerRow:
         now = self._state.clock()
-        body = {
-            "name": name,
-            "key": key,
-            "size": membership.size,
-            "digest": membership.digest,
-            "as_of": now,
-            "customers_version": version,
-        }
+        body = bodies.SegmentRefresh(
+            name=name,
+            key=key,
+            size=membership.size,
+            digest=membership.digest,
+            as_of=now,
+            customers_version=version,
+            blob=blob,
+        )
         return LedgerRow(
             id=new_id(),
             site=self._state.settings.site,
@@ -173,38 +187,5 @@ class SegmentComputer:
             version=None,
             customer_id=None,
             at=now,
-            body=msgspec.json.encode(body).decode(),
+            body=bodies.encode(body),
         )
-
-
-def _changed(before: MembershipFacts | None, now: Membership) -> bool:
-    return before is None or before.digest != now.digest
-
-
-def _columns(
-    schema: Schema, batches: Sequence[Sequence[tuple[int, str, Mapping[str, Any]]]]
-) -> Columns:
-    fits = {a.name: _FITS[a.type] for a in schema.attributes}
-
-    def rows() -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for batch in batches:
-            for _, customer, attributes in batch:
-                # A value of a type that was declared anew since its load is unknown.
-                yield (
-                    customer,
-                    {n: v for n, v in attributes.items() if n in fits and fits[n](v)},
-                )
-
-    dense = np.fromiter(
-        (row[0] for batch in batches for row in batch), np.uint32, sum(map(len, batches))
-    )
-    return Columns.from_rows(schema, rows(), dense)
-
-
-_FITS: dict[AttributeType, Callable[[Any], bool]] = {
-    AttributeType.STRING: lambda v: type(v) is str,
-    AttributeType.INT: lambda v: type(v) is int and -(2**63) <= v < 2**63,
-    AttributeType.DOUBLE: lambda v: type(v) in (int, float),
-    AttributeType.BOOL: lambda v: type(v) is bool,
-    AttributeType.TIMESTAMP: lambda v: type(v) is str,
-}

@@ -12,13 +12,17 @@ import psycopg
 import structlog
 
 from wayfare_engine.clock import now
+from wayfare_engine.ledger import fence
+from wayfare_engine.objectstore import StoreProblem
+from wayfare_engine.privacy import batches
 from wayfare_engine.settings import MissingSetting, Settings
-from wayfare_engine.store import channels, memberships
+from wayfare_engine.store import blobs, channels, memberships
 from wayfare_engine.store import plans as plans_sql
 from wayfare_engine.store.postgresql import Away, listen, probe
 from wayfare_engine.web.server import http_server, run_until_signal
 from wayfare_engine.worker.compute import SegmentComputer
 from wayfare_engine.worker.control import make_app
+from wayfare_engine.worker.sealing import seal
 from wayfare_engine.worker.state import WorkerState
 from wayfare_engine.worker.tokens import TokenVerifier
 
@@ -27,6 +31,8 @@ log = structlog.get_logger(__name__)
 PORT = 8081
 _CLEAN_SECONDS = 600.0
 _MEMBERSHIP_RETENTION_SECONDS = 3600.0
+#: A local copy that nothing refers to: longer than a load takes from its blob to its row.
+_BLOB_SECONDS = 3600.0
 _PARTITION_DAYS = 15
 
 
@@ -89,6 +95,9 @@ async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
         asyncio.create_task(
             _regularly(state, "clean", _CLEAN_SECONDS, lambda: clean(state)), name="clean"
         ),
+        asyncio.create_task(
+            seal(state.settings, state.metrics.journal, clock=state.clock), name="seal"
+        ),
     ]
 
 
@@ -102,7 +111,8 @@ async def stop_tasks(state: WorkerState, tasks: list[asyncio.Task[None]]) -> Non
 
 
 async def clean(state: WorkerState) -> None:
-    """Make the coming days' partitions; remove plans and memberships that nobody needs."""
+    """Make the coming days' partitions; remove plans, memberships and blobs that nobody needs, and
+    destroyed keys from the store."""
     async with state.postgresql.connection() as connection:
         today = datetime.now(UTC).date()
         await connection.execute(
@@ -115,6 +125,24 @@ async def clean(state: WorkerState) -> None:
             await memberships.clean(
                 connection, keep, older_than_seconds=_MEMBERSHIP_RETENTION_SECONDS
             )
+        await connection.execute(blobs.COLLECT, (_BLOB_SECONDS,))
+    await asyncio.to_thread(_purge_keys, state)
+
+
+def _purge_keys(state: WorkerState) -> None:
+    store = state.object_store
+    if store is None:
+        return
+    with psycopg.connect(state.settings.direct_dsn, autocommit=True) as connection:
+        if not fence.site_epoch(connection).active:
+            return  # the site that may act does it
+        try:
+            purged = batches.purge(connection, store)
+        except StoreProblem as error:
+            log.warning("keys.purge_waits", error=str(error))
+            return
+    if purged:
+        log.info("keys.purged", objects=purged)
 
 
 async def _follow_health(state: WorkerState) -> None:

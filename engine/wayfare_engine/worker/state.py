@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 
 from wayfare_engine.metrics import WorkerMetrics
+from wayfare_engine.objectstore import ObjectStore, open_store
 from wayfare_engine.plan import Plan
+from wayfare_engine.privacy import MasterKeys
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import Postgresql
 from wayfare_engine.store.valkey import Valkey
@@ -33,6 +37,18 @@ class WorkerState:
         self.postgresql_ok = False
         self.ending = False
         self._awake = asyncio.Event()
+
+    @cached_property
+    def object_store(self) -> ObjectStore | None:
+        """The object store, when one is configured. No call is made yet. Raises StoreProblem."""
+        url = self.settings.object_store_url
+        return open_store(url) if url is not None else None
+
+    @cached_property
+    def master_keys(self) -> MasterKeys | None:
+        """The keys for sensitive fields, when there are some. Raises MasterKeyProblem."""
+        file = self.settings.master_key_file
+        return MasterKeys.read(file, random=secrets.token_bytes) if file is not None else None
 
     def wake(self) -> None:
         """There may be something to compute."""

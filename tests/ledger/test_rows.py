@@ -10,17 +10,11 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.ledger.making import row
 from tests.servers.postgresql import rows
-from wayfare_engine.clock import new_id
 from wayfare_engine.ledger import LedgerRow, LedgerWriter
 from wayfare_engine.metrics import LedgerMetrics
 from wayfare_engine.store.migrate import migrate, newest_revision
-
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-
-
-def row(body: str = "{}", row_id: uuid.UUID | None = None) -> LedgerRow:
-    return LedgerRow(row_id or new_id(), "east", 1, "decision", None, None, "anna", NOW, body)
 
 
 def write(dsn: str, *made: LedgerRow) -> LedgerWriter:
@@ -70,6 +64,30 @@ def test_the_engines_role_only_adds_rows(dsn: str, statement: str) -> None:
         rows(dsn, statement)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE wayfare.ledger SET site = 'west'",
+        "DELETE FROM wayfare.ledger",
+        "DELETE FROM wayfare.ledger_elsewhere",
+        "TRUNCATE wayfare.ledger",
+        "TRUNCATE wayfare.ledger_elsewhere",
+        "TRUNCATE wayfare.{today}",
+    ],
+)
+def test_a_role_with_every_privilege_only_adds_rows_too(dsn: str, statement: str) -> None:
+    far = uuid.UUID("0fffffff-ffff-7000-8000-000000000002")
+    write(dsn, row(), row(row_id=far))
+    today = f"ledger_{datetime.now(UTC):%Y%m%d}"
+    before = rows(dsn, "SELECT count(*) FROM wayfare.ledger")
+    with psycopg.connect(dsn) as connection:
+        connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA wayfare TO CURRENT_USER")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="never changed or removed"):
+            connection.execute(statement.format(today=today).encode())
+        connection.rollback()
+    assert rows(dsn, "SELECT count(*) FROM wayfare.ledger") == before
+
+
 def test_a_row_that_is_refused_does_not_take_its_neighbours_along(dsn: str) -> None:
     good, bad, also_good = row(), row("{no json"), row()
 
@@ -96,4 +114,4 @@ def test_a_batch_whose_commit_was_not_heard_of_is_written_once(dsn: str) -> None
 
 
 def test_migrating_again_changes_nothing(dsn: str) -> None:
-    assert migrate(dsn) == newest_revision() == "0001"
+    assert migrate(dsn) == newest_revision() == "0008"

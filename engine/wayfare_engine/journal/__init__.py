@@ -1,0 +1,1 @@
+"""The ledger shipped to the object store: sealing, verifying, catching up, snapshots."""

@@ -1,0 +1,110 @@
+"""How far each chain was applied to this database: the watermark, and who may move it.
+
+A position moves in the transaction that applies what it covers, so after a crash at any point the
+database has exactly the rows up to it. One process at a time applies chains to a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from wayfare_engine.errors import SaidToPeople
+
+_LOCK = 0x57464355  # "WFCU"
+
+Chain = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was applied of a chain: positions 1 to `seq`; `segment` is the digest of the object
+    that ends there ("" before the first), `closed_by` the epoch that closed the chain."""
+
+    seq: int = 0
+    segment: str = ""
+    closed_by: int | None = None
+
+
+@dataclass(eq=False)
+class AlreadyRunning(SaidToPeople):
+    """Another session catches this database up."""
+
+    pid: int
+    application: str
+
+    def __str__(self) -> str:
+        return (
+            f"another process catches this database up already (PostgreSQL session {self.pid}, "
+            f"{self.application or 'no name'}); wait for it, or end it"
+        )
+
+
+@contextmanager
+def only_one(connection: Connection[Any]) -> Iterator[None]:
+    """Be the only session that applies chains here; it ends with the session too.
+
+    Raises AlreadyRunning.
+    """
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+    if row is None or not row[0]:
+        holder = connection.execute(
+            "SELECT l.pid, a.application_name FROM pg_locks l LEFT JOIN pg_stat_activity a "
+            "USING (pid) WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %s "
+            "AND l.granted AND l.database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())",
+            (_LOCK,),
+        ).fetchone()
+        raise AlreadyRunning(*(holder if holder is not None else (0, "")))
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def positions(connection: Connection[Any]) -> dict[Chain, Applied]:
+    """Every chain that something was applied of."""
+    found = connection.execute(
+        "SELECT site, epoch, seq, segment, closed_by FROM wayfare.chain_positions"
+    ).fetchall()
+    return {(row[0], row[1]): Applied(*row[2:]) for row in found}
+
+
+def position(connection: Connection[Any], chain: Chain) -> Applied:
+    """One chain's position, held until the transaction ends."""
+    row = connection.execute(
+        "SELECT seq, segment, closed_by FROM wayfare.chain_positions "
+        "WHERE site = %s AND epoch = %s FOR UPDATE",
+        chain,
+    ).fetchone()
+    return Applied() if row is None else Applied(*row)
+
+
+def advance(connection: Connection[Any], chain: Chain, to: Applied) -> None:
+    """Move a chain's position, never back; in the transaction that applied what it covers now."""
+    connection.execute(
+        "INSERT INTO wayfare.chain_positions (site, epoch, seq, segment, closed_by) "
+        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (site, epoch) DO UPDATE "
+        "SET seq = excluded.seq, segment = excluded.segment, closed_by = excluded.closed_by "
+        "WHERE chain_positions.seq <= excluded.seq",
+        (*chain, to.seq, to.segment, to.closed_by),
+    )
+
+
+def sealed_here(connection: Connection[Any], chain: Chain) -> frozenset[int]:
+    """First positions of segments that this database itself put, or was about to put: their rows
+    were applied when they were written, and are not applied again."""
+    found = connection.execute(
+        "SELECT first FROM wayfare.seal_intents WHERE site = %s AND epoch = %s", chain
+    ).fetchall()
+    return frozenset(row[0] for row in found)
+
+
+def by_name(watermark: dict[Chain, int]) -> dict[str, int]:
+    """A watermark as reports and files spell it: `site/epoch` to position."""
+    return {f"{site}/{epoch}": seq for (site, epoch), seq in sorted(watermark.items())}

@@ -1,0 +1,252 @@
+"""TakeEpoch: from wanting the right to act to having it, in steps that can each be repeated.
+
+    remember   the nonce is in our database
+    take       the lease object exists; from here there is no way back
+    close      every chain of lower epochs ends, so what was never shipped is well defined
+    raise      our database writes under the new epoch, and refuses writers of older ones
+    wait       until the old holder's right has lapsed by the slowest clock, and its last
+               hand-over has started or been refused
+    act        an object says that the wait is over
+
+A process that is killed anywhere starts again from the top with the same nonce; only the wait is
+then waited in full, because a deadline of one process means nothing to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.journal.chain import chains
+from wayfare_engine.journal.closing import close_chain
+from wayfare_engine.lease.beats import BeatWatch
+from wayfare_engine.lease.epochs import Lease, Statement, highest, put_acting, read, read_acting
+from wayfare_engine.lease.epochs import take as take_object
+from wayfare_engine.lease.problems import NotStale, StatementNeeded
+from wayfare_engine.lease.terms import Takeover, Terms
+from wayfare_engine.lease.terms import boottime as real_boottime
+from wayfare_engine.ledger.fence import raise_epoch, site_epoch
+from wayfare_engine.objectstore import ObjectStore
+from wayfare_engine.objectstore.marker import claim
+
+_before_remember = crash_point("lease.take.before_remember", "nothing yet")
+_remembered = crash_point("lease.take.remembered", "the nonce of the taker is in the database")
+_before_close = crash_point("lease.take.before_close", "the epoch is ours, older chains are open")
+_closed_one = crash_point("lease.take.closed_one", "one more chain of a lower epoch is closed")
+_before_raise = crash_point("lease.take.before_raise", "all chains of lower epochs are closed")
+_raised = crash_point("lease.take.raised", "the database writes under the new epoch")
+_waiting = crash_point("lease.take.waiting", "part of the wait is over")
+_before_act = crash_point("lease.take.before_act", "the wait is over")
+_acting = crash_point("lease.take.acting", "the store says that the wait is over")
+
+
+@dataclass(frozen=True)
+class Quiesced:
+    """A planned move: the old site itself stopped sending and sealed its chain."""
+
+
+@dataclass(frozen=True)
+class Stale:
+    """The holder's newest beat did not change for `limit` seconds of our own clock."""
+
+    watch: BeatWatch
+    limit: float
+
+
+Grounds = Statement | Stale | Quiesced
+Chain = tuple[str, int]
+
+
+def next_epoch(connection: psycopg.Connection[Any], store: ObjectStore, plan: str) -> int:
+    """The epoch to take next; one of ours that was begun and not finished, if there is one."""
+    last = highest(store, plan, seen=site_epoch(connection).highest_seen)
+    if last is None:
+        return 1
+    begun = connection.execute(
+        "SELECT nonce FROM wayfare.epochs_taken WHERE plan = %s AND epoch = %s",
+        (plan, last.epoch),
+    ).fetchone()
+    ours = begun is not None and begun[0] == last.nonce
+    if ours and read_acting(store, plan, last.epoch) is None:
+        return last.epoch
+    return last.epoch + 1
+
+
+def remembered(connection: psycopg.Connection[Any], plan: str, epoch: int) -> bool:
+    """Whether this database knows the epoch as taken here and waited for."""
+    found = connection.execute(
+        "SELECT step = 'Acting' FROM wayfare.epochs_taken WHERE plan = %s AND epoch = %s",
+        (plan, epoch),
+    ).fetchone()
+    return found is not None and bool(found[0])
+
+
+class TakeEpoch:
+    """One taking of one epoch. `run` does all; `take` and `wait` let other work go on between.
+
+    `connection` is of its own and in autocommit mode. `now` is the wall clock and ends up in
+    objects that people read; the wait is on `boottime`.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        store: ObjectStore,
+        *,
+        plan: str,
+        site: str,
+        epoch: int,
+        reason: str,
+        terms: Terms,
+        now: Callable[[], datetime],
+        new_nonce: Callable[[], str],
+        sleep: Callable[[float], None],
+        grounds: Grounds | None = None,
+        takeover: Takeover = Takeover.LEASE,
+        boottime: Callable[[], float] = real_boottime,
+    ) -> None:
+        self.plan, self.site, self.epoch = plan, site, epoch
+        self.terms = terms
+        self.lease: Lease | None = None
+        self.closed: list[Chain] = []
+        self._connection, self._store = connection, store
+        self._reason, self._grounds, self._takeover = reason, grounds, takeover
+        self._now, self._new_nonce = now, new_nonce
+        self._sleep, self._boottime = sleep, boottime
+        self._taken_at = 0.0
+
+    def run(self, told: Callable[[float], None] = lambda left: None) -> Lease:
+        """Take, wait and act. `told` hears how many seconds of the wait are left.
+
+        Raises EpochTaken, NotStale, StatementNeeded, StoreProblem; after StoreUnavailable or a
+        kill, run it again.
+        """
+        self.take()
+        self.wait(told)
+        return self.act()
+
+    def take(self) -> Lease:
+        """Everything up to the wait: the epoch is ours, older chains are closed, writes go on."""
+        claim(self._store, self.plan)
+        nonce = self._remember()
+        if self.lease is None:
+            present = read(self._store, self.plan, self.epoch)
+            if present is None:
+                self._require_grounds()
+            statement = self._grounds if isinstance(self._grounds, Statement) else None
+            taken = take_object(
+                self._store,
+                plan=self.plan,
+                site=self.site,
+                epoch=self.epoch,
+                nonce=nonce,
+                reason=self._reason,
+                at=self._now(),
+                statement=statement,
+            )
+            # After the answer, so a write that landed late only makes the wait longer.
+            self._taken_at = self._boottime()
+            self.lease = taken.lease
+        self._at_step("Taken")
+        self._close_chains()
+        self._raise()
+        return self.lease
+
+    def remaining(self) -> float:
+        """Seconds of the wait that are left. Nobody held anything before the first epoch."""
+        if self.epoch == 1:
+            return 0.0
+        return max(0.0, self._taken_at + self.terms.wait - self._boottime())
+
+    def wait(self, told: Callable[[float], None] = lambda left: None) -> None:
+        """Wait until no hand-over of a lower epoch can start any more."""
+        assert self.lease is not None, "take comes first, then the wait"
+        if read_acting(self._store, self.plan, self.epoch) is not None:
+            return
+        # model: WAIT
+        while (left := self.remaining()) > 0:
+            told(left)
+            _waiting()
+            self._sleep(min(left, 0.5))
+        told(0.0)
+
+    def act(self) -> Lease:
+        """Say that the wait is over: from now on this site's processes may act."""
+        assert self.lease is not None
+        if self.remaining() > 0 and read_acting(self._store, self.plan, self.epoch) is None:
+            raise RuntimeError("the wait is not over")
+        # model: ACT
+        _before_act()
+        put_acting(self._store, self.lease, at=self._now())
+        _acting()
+        self._at_step("Acting")
+        return self.lease
+
+    def _remember(self) -> str:
+        _before_remember()
+        statement = self._grounds.text if isinstance(self._grounds, Statement) else None
+        found = self._connection.execute(
+            """
+            INSERT INTO wayfare.epochs_taken (plan, epoch, site, nonce, reason, statement, at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s)
+            ON CONFLICT (plan, epoch) DO UPDATE SET nonce = epochs_taken.nonce
+            RETURNING nonce
+            """,
+            (
+                self.plan,
+                self.epoch,
+                self.site,
+                self._new_nonce(),
+                self._reason,
+                statement,
+                self._now(),
+            ),
+        ).fetchone()
+        assert found is not None
+        _remembered()
+        return str(found[0])
+
+    def _require_grounds(self) -> None:
+        if self.epoch == 1 or isinstance(self._grounds, (Statement, Quiesced)):
+            return
+        if self._takeover is Takeover.STATEMENT or self._grounds is None:
+            raise StatementNeeded(self.plan, self._takeover is Takeover.STATEMENT)
+        watch, limit = self._grounds.watch, self._grounds.limit
+        age = watch.age()
+        if watch.newest is None or age is None or age < limit:
+            holder = read(self._store, self.plan, self.epoch - 1)
+            seen = None if watch.newest is None else age
+            raise NotStale(holder.site if holder else "?", seen, limit)
+
+    def _close_chains(self) -> None:
+        # A holder that sealed nothing yet has a chain too: its first segment must find it closed.
+        lower = set(chains(self._store))
+        for epoch in range(1, self.epoch):
+            lease = read(self._store, self.plan, epoch)
+            if lease is not None:
+                lower.add((lease.site, epoch))
+        self.closed = sorted(chain for chain in lower if chain[1] < self.epoch)
+        _before_close()
+        for site, epoch in self.closed:
+            close_chain(self._store, site, epoch, plan=self.plan, by=self.epoch, clock=self._now)
+            _closed_one()
+        self._at_step("Closed")
+
+    def _raise(self) -> None:
+        _before_raise()
+        # model: RAISE
+        raise_epoch(self._connection, self.epoch)
+        _raised()
+        self._at_step("Raised")
+
+    def _at_step(self, step: str) -> None:
+        self._connection.execute(
+            "UPDATE wayfare.epochs_taken SET step = %s "
+            "WHERE plan = %s AND epoch = %s AND step <> 'Acting'",
+            (step, self.plan, self.epoch),
+        )

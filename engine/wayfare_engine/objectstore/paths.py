@@ -1,0 +1,69 @@
+"""Where things are in the object store, spelled once. `journal/` and below are relative to the
+URL that the store was opened with."""
+
+from __future__ import annotations
+
+MARKER = "wayfare.json"
+"""Whose store this is: `{plan, format}`."""
+
+SEQ_DIGITS = 16
+EPOCH_DIGITS = 8
+
+
+def segment(site: str, epoch: int, first: int) -> str:
+    """A sealed segment, or the `Closed` object that ends a chain."""
+    return f"{chain(site, epoch)}{first:0{SEQ_DIGITS}d}"
+
+
+def chain(site: str, epoch: int) -> str:
+    """Prefix of a chain's segments."""
+    return f"journal/{site}/{epoch:0{EPOCH_DIGITS}d}/"
+
+
+JOURNAL = "journal/"
+LEASES = "lease/"
+BLOBS = "blobs/"
+SNAPSHOTS = "snapshots/"
+KEYS = "keys/"
+DIGESTS = "digests/"
+STRANDED = "stranded/"
+
+
+def probe(nonce: str, name: str) -> str:
+    """An object of a probe; removed at its end."""
+    return f"probe/{nonce}/{name}"
+
+
+def snapshot_manifest(snapshot: str) -> str:
+    """What a snapshot is made of; it is put last, so a snapshot without one is not complete."""
+    return f"{SNAPSHOTS}{snapshot}/manifest.json"
+
+
+def snapshot_chunk(snapshot: str, table: str, number: int) -> str:
+    """Some rows of one table."""
+    return f"{SNAPSHOTS}{snapshot}/{table}/{number:06d}"
+
+
+def blob(digest: str) -> str:
+    """A blob by its SHA-256, 64 hexadecimal digits."""
+    return f"{BLOBS}{digest}"
+
+
+def lease(plan: str, epoch: int) -> str:
+    """The object whose creation takes an epoch. Never deleted."""
+    return f"lease/{plan}/{epoch:0{EPOCH_DIGITS}d}"
+
+
+def leases(plan: str) -> str:
+    """Prefix of a plan's epochs."""
+    return f"lease/{plan}/"
+
+
+def acting(plan: str, epoch: int) -> str:
+    """Says that the wait after taking this epoch is over: its holder may act."""
+    return f"acting/{plan}/{epoch:0{EPOCH_DIGITS}d}"
+
+
+def beat(plan: str, site: str) -> str:
+    """A site's newest beat; overwritten."""
+    return f"beats/{plan}/{site}"

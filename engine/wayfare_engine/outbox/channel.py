@@ -1,0 +1,146 @@
+"""What a channel declares of itself, and what a host of one can be asked.
+
+The dedupe class decides what happens to a send whose outcome is not known; see `in_doubt`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from wayfare_engine.ledger.bodies import Guard
+
+
+@dataclass(frozen=True)
+class Key:
+    """The provider takes an idempotency key and remembers it for `window` seconds."""
+
+    window: float
+
+
+@dataclass(frozen=True)
+class Query:
+    """The provider can be asked whether a key took effect."""
+
+
+@dataclass(frozen=True)
+class NoDedupe:
+    """The provider can neither tell a repeat nor be asked."""
+
+
+Dedupe = Key | Query | NoDedupe
+
+
+@dataclass(frozen=True)
+class Retry:
+    """After a definite non-acceptance: pauses that double, until too much time has passed.
+
+    All in seconds; `give_up_after` counts from when the send was due.
+    """
+
+    pause: float = 1.0
+    longest_pause: float = 300.0
+    give_up_after: float = 86400.0
+
+    def pause_after(self, attempt: int) -> float:
+        """How long to wait after attempt number `attempt` (from 1)."""
+        return float(min(self.pause * 2.0 ** min(attempt - 1, 30), self.longest_pause))
+
+
+@dataclass(frozen=True)
+class Send:
+    """A send whose turn is being taken. `payload` is JSON text; `attempt` counts dispatches.
+
+    `partition` is its customer's, see `partitions`. `in_doubt`: an earlier attempt may have taken
+    effect, so that only the provider's word on the key can end it; `known_until` is the time up
+    to which the provider surely remembers the key then.
+    """
+
+    send_key: str
+    customer: str
+    channel: str
+    payload: str
+    attempt: int
+    due: datetime
+    expires: datetime | None = None
+    partition: int = 0
+    in_doubt: bool = False
+    known_until: datetime | None = None
+
+
+class Result(Enum):
+    """What a hand-over came to, as far as it is known."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    NOT_ACCEPTED = "NotAccepted"
+    LATE = "Late"
+    IN_DOUBT = "InDoubt"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A host's answer, or what its absence means."""
+
+    result: Result
+    detail: str = ""
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A host's own clock, as it gave it. `received_at` is our CLOCK_BOOTTIME, in seconds."""
+
+    text: str
+    received_at: float
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """What travels. The host starts no later than `remaining` seconds after `reading`, by its own
+    clock, and nothing takes effect after that."""
+
+    send: Send
+    site: str
+    epoch: int
+    reading: Reading
+    remaining: float
+
+
+class HostUnreachable(Exception):
+    """The host could not be asked. Nothing was handed over by this call."""
+
+
+class Host(Protocol):
+    """A channel's host. Used from several threads."""
+
+    def reading(self, youngest: float) -> Reading:
+        """A reading of its clock, received at `youngest` or later (CLOCK_BOOTTIME seconds).
+
+        Raises HostUnreachable.
+        """
+
+    def hand_over(self, what: HandOver) -> Answer:
+        """Hand over once; never raises for what the network does: that is IN_DOUBT."""
+
+    def took_effect(self, send_key: str, seconds: float) -> bool:
+        """For `Query`: whether the key took effect. Raises HostUnreachable."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A way out, as the outbox sees it.
+
+    `same_account`: both sites use one account at the provider, so that a key or a question from
+    either means the same there. `concurrency` is the number of hand-overs at a time.
+    """
+
+    name: str
+    host: Host
+    dedupe: Dedupe
+    guard: Guard = "Journaled"
+    same_account: bool = True
+    concurrency: int = 8
+    retry: Retry = field(default_factory=Retry)

@@ -1,0 +1,186 @@
+"""Dispatch: a planned send's turn has come, and everything that could forbid it is asked again.
+
+The dispatch is a row of the ledger. For a `Journaled` channel nothing leaves before that row is in
+the object store. (Model: `dispatch`, then `seal`, then `send`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.ledger import Kind, LedgerRow
+from wayfare_engine.ledger.bodies import Dispatch, Outcome
+from wayfare_engine.outbox.channel import Channel, Send
+from wayfare_engine.outbox.checks import Check, Later, Refused, ask, expiry
+from wayfare_engine.outbox.facts import Origin, record
+from wayfare_engine.outbox.holds import hold
+
+_writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is written")
+_written = crash_point("outbox.dispatch.written", "dispatches are committed; nothing has left")
+
+# A customer's sends go one after the other: nothing is taken for whom another is under way.
+_OPEN = """
+SELECT o.send_key, o.customer_id, o.channel, o.payload::text, o.outcome_attempt, o.due, o.expires,
+    wayfare.send_partition(o.customer_id)
+FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
+WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
+    AND o.attempt <= o.outcome_attempt
+    AND o.due <= %(now)s
+    AND o.channel = ANY(%(channels)s)
+    AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
+    AND (h.until IS NULL OR h.until <= %(now)s)
+    AND o.customer_id <> ALL(%(busy)s)
+ORDER BY o.due, o.send_key
+LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one transaction dispatched. `tx` is 0 when it wrote nothing.
+
+    `refused` counts sends that ended here, `held` those that have to wait.
+    """
+
+    sends: tuple[Send, ...] = ()
+    tx: int = 0
+    refused: int = 0
+    held: int = 0
+
+
+def take_turns(
+    connection: Connection[Any],
+    origin: Origin,
+    *,
+    channels: Mapping[str, Channel],
+    partitions: Collection[int],
+    busy: Collection[str],
+    checks: Sequence[Check],
+    limit: int,
+) -> Turn:
+    """Dispatch what is due, at most one send a customer. The caller owns the partitions.
+
+    Raises StaleEpoch when the epoch is over at this database, and psycopg.Error.
+    """
+    now = origin.clock()
+    with connection.transaction():
+        found = connection.execute(
+            _OPEN,
+            {
+                "now": now,
+                "channels": list(channels),
+                "partitions": list(partitions),
+                "busy": list(busy),
+                "limit": limit,
+            },
+        ).fetchall()
+        first_of: dict[str, Send] = {}
+        for row in found:
+            first_of.setdefault(row[1], Send(*row))
+        return dispatch(
+            connection, origin, list(first_of.values()), channels=channels, checks=checks, now=now
+        )
+
+
+def dispatch(
+    connection: Connection[Any],
+    origin: Origin,
+    sends: Sequence[Send],
+    *,
+    channels: Mapping[str, Channel],
+    checks: Sequence[Check],
+    now: datetime,
+) -> Turn:
+    """Ask again, and write a dispatch, an end, or a hold for each. `attempt` counts on from each
+    send's own."""
+    if not sends:
+        return Turn()
+    # model: DISPATCH
+    verdicts = ask(checks, connection, sends, now)
+    rows: list[LedgerRow] = []
+    going: list[Send] = []
+    holds: dict[str, tuple[datetime, str]] = {}
+    for send in sends:
+        verdict = verdicts.get(send.send_key)
+        if isinstance(verdict, Later):
+            holds[send.send_key] = (verdict.until, verdict.detail)
+            continue
+        send = replace(send, attempt=send.attempt + 1)
+        if isinstance(verdict, Refused):
+            body = Outcome(
+                send_key=send.send_key,
+                attempt=send.attempt,
+                result=verdict.result,
+                detail=verdict.detail,
+            )
+            rows.append(origin.row(Kind.OUTCOME, send.customer, body, now))
+            continue
+        going.append(send)
+        rows.append(
+            origin.row(
+                Kind.DISPATCH,
+                send.customer,
+                Dispatch(
+                    send_key=send.send_key,
+                    attempt=send.attempt,
+                    channel=send.channel,
+                    guard=channels[send.channel].guard,
+                ),
+                now,
+            )
+        )
+    tx = 0
+    with connection.transaction():
+        hold(connection, holds)
+        if rows:
+            _writing()
+            tx = record(connection, rows)
+    if rows:
+        _written()
+    return Turn(tuple(going), tx, refused=len(rows) - len(going), held=len(holds))
+
+
+_EXPIRED = """
+SELECT o.send_key, o.customer_id, o.channel, '{}', o.outcome_attempt, o.due, o.expires,
+    wayfare.send_partition(o.customer_id)
+FROM wayfare.outbox o
+WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
+    AND o.attempt <= o.outcome_attempt
+    AND o.expires <= %(now)s
+    AND o.channel = ANY(%(channels)s)
+    AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
+    AND o.customer_id <> ALL(%(busy)s)
+LIMIT %(limit)s
+"""
+
+
+def end_expired(
+    connection: Connection[Any],
+    origin: Origin,
+    *,
+    channels: Mapping[str, Channel],
+    partitions: Collection[int],
+    busy: Collection[str],
+    limit: int,
+) -> int:
+    """End what expired while it waited, whether or not anything may be sent; returns how many."""
+    now = origin.clock()
+    found = connection.execute(
+        _EXPIRED,
+        {
+            "now": now,
+            "channels": list(channels),
+            "partitions": list(partitions),
+            "busy": list(busy),
+            "limit": limit,
+        },
+    ).fetchall()
+    sends = [Send(*row) for row in found]
+    turn = dispatch(connection, origin, sends, channels=channels, checks=(expiry,), now=now)
+    return turn.refused

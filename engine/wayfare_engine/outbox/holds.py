@@ -1,0 +1,32 @@
+"""Until when a send is not looked at again: pauses between attempts, and checks that say "later".
+
+Not a fact of the ledger: a site that takes over asks at once, and the checks decide again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+
+def hold(connection: Connection[Any], until: Mapping[str, tuple[datetime, str]]) -> None:
+    """Set aside: send key to (until when, why)."""
+    if not until:
+        return
+    connection.execute(
+        "INSERT INTO wayfare.send_holds (send_key, until, reason) "
+        "SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) "
+        "ON CONFLICT (send_key) DO UPDATE SET until = excluded.until, reason = excluded.reason",
+        (list(until), [u for u, _ in until.values()], [why for _, why in until.values()]),
+    )
+
+
+def release(connection: Connection[Any], send_keys: Sequence[str]) -> None:
+    """Forget the holds of sends that are through."""
+    if send_keys:
+        connection.execute(
+            "DELETE FROM wayfare.send_holds WHERE send_key = ANY(%s)", (list(send_keys),)
+        )

@@ -1,0 +1,213 @@
+"""The loop that takes turns, hands over and writes outcomes; a site runs as many as it likes.
+
+One database session claims partitions of customers, and everything that is written goes through
+it: when it is lost, so are the claims, and what was dispatched and had not left is held. While the
+right to act is not held no turn is taken: intents wait, or expire by their own rule.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from wayfare_engine.outbox.channel import Channel
+from wayfare_engine.outbox.checks import ALWAYS, Check
+from wayfare_engine.outbox.dispatch import Turn, end_expired, take_turns
+from wayfare_engine.outbox.facts import Origin
+from wayfare_engine.outbox.hand_over import MaySend
+from wayfare_engine.outbox.in_doubt import in_doubt
+from wayfare_engine.outbox.outcome import OutcomeBatch, outcome_batch, write_outcomes
+from wayfare_engine.outbox.partitions import Partitions
+from wayfare_engine.outbox.pipeline import Pipeline
+from wayfare_engine.outbox.resolve import resolve
+from wayfare_engine.outbox.under_way import UnderWay
+from wayfare_engine.store.postgresql import Away, patient
+
+log = structlog.get_logger(__name__)
+
+_RECONNECT_SECONDS = 0.2
+
+
+class SendWorker:
+    """One worker. `dsn` is a direct address (no transaction pooler): claims are session locks.
+
+    `window` is H in seconds, less what clock errors may take (`Terms.carried`); `guard` is this
+    process's own. `checks` come after expiry and opt-outs, which are always asked. `batch` is the
+    number of sends in one transaction, `capacity` the number under way at a time.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        origin: Origin,
+        *,
+        channels: Mapping[str, Channel],
+        guard: MaySend,
+        window: float,
+        boottime: Callable[[], float],
+        checks: Sequence[Check] = (),
+        poll_seconds: float = 0.05,
+        balance_seconds: float = 1.0,
+        batch: int = 500,
+        capacity: int = 4000,
+    ) -> None:
+        self._dsn = patient(dsn, "wayfare-outbox")
+        self._origin = origin
+        self._channels = channels
+        self._guard = guard
+        self._window = window
+        self._boottime = boottime
+        self._checks = (*ALWAYS, *checks)
+        self._poll_seconds = poll_seconds
+        self._balance_seconds = balance_seconds
+        self._batch = batch
+        self._capacity = capacity
+        self._under_way = UnderWay(boottime)
+        self._unwritten: OutcomeBatch | None = None
+        self._generation = 0
+        self._alive_at = float("-inf")
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then write what has ended; or until the epoch is over here.
+
+        Raises StaleEpoch then: what was under way is the next holder's to find in doubt.
+        """
+        pipeline = Pipeline(
+            self._dsn,
+            site=self._origin.site,
+            epoch=self._origin.epoch,
+            channels=self._channels,
+            guard=self._guard,
+            window=self._window,
+            under_way=self._under_way,
+            boottime=self._boottime,
+            clock=self._origin.clock,
+            session_alive_at=lambda: self._alive_at,
+            generation=lambda: self._generation,
+        )
+        try:
+            while not stop.is_set():
+                try:
+                    with psycopg.connect(self._dsn, autocommit=True) as session:
+                        self._serve(session, pipeline, stop)
+                except Away as error:
+                    log.info("outbox.session_lost", error=type(error).__name__)
+                    stop.wait(_RECONNECT_SECONDS)
+                finally:
+                    self._generation += 1
+        finally:
+            pipeline.stop()
+
+    def _serve(self, session: Connection[Any], pipeline: Pipeline, stop: threading.Event) -> None:
+        partitions = Partitions(session, self._boottime)
+        balance_at = doubts_at = expiry_at = 0.0
+        while not stop.is_set():
+            began = self._boottime()
+            session.execute("SELECT 1")
+            self._alive_at = began
+            self._write(session)
+            if began >= balance_at:
+                partitions.balance(self._under_way.partitions())
+                balance_at = began + self._balance_seconds
+            taken = 0
+            if self._guard.may_send() > 0:
+                if began >= doubts_at:
+                    self._resolve(session, partitions, pipeline)
+                    doubts_at = began + self._window / 2
+                taken = self._take_turns(session, partitions, pipeline)
+            elif began >= expiry_at:
+                self._end_expired(session, partitions)
+                expiry_at = began + self._balance_seconds
+            if not taken:
+                self._under_way.news.wait(self._poll_seconds)
+        pipeline.stop()
+        while self._write(session):
+            pass
+
+    def _take_turns(
+        self, session: Connection[Any], partitions: Partitions, pipeline: Pipeline
+    ) -> int:
+        room = min(self._batch, self._capacity - len(self._under_way))
+        if room <= 0:
+            return 0
+        turn = take_turns(
+            session,
+            self._origin,
+            channels=self._channels,
+            partitions=partitions.held,
+            busy=self._under_way.customers(),
+            checks=self._checks,
+            limit=room,
+        )
+        self._enter(turn, pipeline)
+        return len(turn.sends)
+
+    def _end_expired(self, session: Connection[Any], partitions: Partitions) -> None:
+        end_expired(
+            session,
+            self._origin,
+            channels=self._channels,
+            partitions=partitions.held,
+            busy=self._under_way.customers(),
+            limit=self._batch,
+        )
+
+    def _resolve(
+        self, session: Connection[Any], partitions: Partitions, pipeline: Pipeline
+    ) -> None:
+        found = in_doubt(
+            session,
+            channels=self._channels,
+            partitions=partitions.held,
+            under_way=self._under_way.keys(),
+            now=self._origin.clock(),
+            limit=self._batch,
+        )
+        # What a predecessor handed over may still start for H after its claim ended.
+        settled = [
+            doubt
+            for doubt in found
+            if self._boottime() >= partitions.held_since(doubt.send.partition) + self._window
+            and self._under_way.settled(doubt.send.send_key)
+        ]
+        if not settled:
+            return
+        resolved = resolve(
+            session, settled, self._origin, channels=self._channels, checks=self._checks
+        )
+        self._enter(resolved.repeated, pipeline)
+        for ended in resolved.unknown:
+            self._under_way.enter(ended.send)
+            self._under_way.end(ended)
+        for question in resolved.questions:
+            self._under_way.enter(question.send)
+            pipeline.ask(question)
+        log.info(
+            "outbox.in_doubt",
+            repeated=len(resolved.repeated.sends),
+            asked=len(resolved.questions),
+            unknown=len(resolved.unknown),
+        )
+
+    def _enter(self, turn: Turn, pipeline: Pipeline) -> None:
+        for send in turn.sends:
+            self._under_way.enter(send)
+        pipeline.put(turn, self._generation)
+
+    def _write(self, session: Connection[Any]) -> bool:
+        """Write what ended since the last time; whether there was anything."""
+        if self._unwritten is None:
+            ended, doubts = self._under_way.take_news(self._batch)
+            if not ended and not doubts:
+                return False
+            self._unwritten = outcome_batch(ended, doubts, self._channels, self._origin)
+        # Kept until it is known to be written: a lost answer must not write it as something else.
+        write_outcomes(session, self._unwritten, self._channels)
+        self._under_way.leave(self._unwritten.send_keys)
+        self._unwritten = None
+        return True

@@ -1,0 +1,107 @@
+"""Sealing beside a worker's other tasks: in a thread of its own, with its figures as metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+
+from wayfare_engine.errors import SaidToPeople
+from wayfare_engine.journal.horizon import HorizonWatch, stalled
+from wayfare_engine.journal.sealer import Sealer
+from wayfare_engine.journal.status import JournalStatus, status
+from wayfare_engine.metrics import JournalMetrics
+from wayfare_engine.objectstore import open_store
+from wayfare_engine.settings import Settings
+from wayfare_engine.store.postgresql import patient
+
+log = structlog.get_logger(__name__)
+
+_FIGURES_SECONDS = 2.0
+
+
+async def seal(
+    settings: Settings, metrics: JournalMetrics, *, clock: Callable[[], datetime]
+) -> None:
+    """Seal until cancelled, when an object store is configured; returns at once when none is.
+
+    Several workers of a site may do this: one seals, the others wait for its lock.
+    """
+    if settings.object_store_url is None:
+        return
+    stop = threading.Event()
+    work = asyncio.create_task(asyncio.to_thread(_seal, settings, metrics, clock, stop))
+    figures = asyncio.create_task(asyncio.to_thread(_figures, settings, metrics, stop))
+    try:
+        await asyncio.gather(work, figures)
+    finally:
+        stop.set()
+        await asyncio.gather(work, figures, return_exceptions=True)
+
+
+def _seal(
+    settings: Settings,
+    metrics: JournalMetrics,
+    clock: Callable[[], datetime],
+    stop: threading.Event,
+) -> None:
+    try:
+        assert settings.object_store_url is not None
+        sealer = Sealer(
+            settings.direct_dsn,
+            open_store(settings.object_store_url),
+            plan=settings.recovery_plan,
+            site=settings.site,
+            epoch=settings.epoch,
+            clock=clock,
+            seconds=settings.seal_seconds,
+        )
+        metrics.follow(sealer)
+        sealer.run(stop)
+    except SaidToPeople as error:
+        # A conflict of chains, or a store that cannot be used: a person has to look. The worker's
+        # other tasks go on, rows wait in PostgreSQL, and the lag shows.
+        metrics.halted.set(1)
+        log.error("sealer.halted", error=str(error))
+    except Exception:
+        metrics.halted.set(1)
+        log.exception("sealer.halted")
+
+
+def _figures(settings: Settings, metrics: JournalMetrics, stop: threading.Event) -> None:
+    connection: psycopg.Connection[Any] | None = None
+    watch = HorizonWatch(time.monotonic)
+    while not stop.is_set():
+        try:
+            if connection is None or connection.closed:
+                address = patient(settings.direct_dsn, "wayfare-journal-status")
+                connection = psycopg.connect(address, autocommit=True)
+            _tell(metrics, status(connection, settings.site), watch)
+        except (psycopg.Error, OSError) as error:
+            log.info("journal.status_away", error=type(error).__name__)
+            if connection is not None:
+                with contextlib.suppress(Exception):
+                    connection.close()
+            connection = None
+        stop.wait(_FIGURES_SECONDS)
+    if connection is not None:
+        connection.close()
+
+
+def _tell(metrics: JournalMetrics, found: JournalStatus, watch: HorizonWatch) -> None:
+    metrics.lag_rows.set(found.lag.rows)
+    metrics.lag_seconds.set(found.lag.seconds)
+    metrics.sealed_position.set(found.sealed.seq)
+    horizon = watch.seen(found.horizon)
+    condition = stalled(horizon)
+    metrics.horizon_age.set(horizon.age)
+    metrics.stalled.set(0 if condition is None else 1)
+    if condition is not None:
+        log.warning("sealing.stalled", reason=condition.reason, because=condition.message)
