@@ -4,10 +4,13 @@ databases, prepared transactions, backups of the cluster's files and restores of
 from __future__ import annotations
 
 import shutil
+import time
 import unittest.mock
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psycopg
 
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
 from wayfare_engine.store.embedded import postgresql as embedded
@@ -53,6 +56,12 @@ class OperatedPostgresql:
         # The single-user mode that sets the password at each start cannot recover an archive.
         with unittest.mock.patch.object(self._store, "_set_password"):
             self.server.start()
+        # It answers queries before it has ended the recovery, read-only until then.
+        deadline = time.monotonic() + 60
+        with psycopg.connect(self.server.dsn, autocommit=True) as connection:
+            while connection.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
+                assert time.monotonic() < deadline, "the restored server is still recovering"
+                time.sleep(0.05)
 
 
 @contextmanager
