@@ -36,6 +36,7 @@ from wayfare_engine.projections import apply
 log = structlog.get_logger(__name__)
 
 imported = crash_point("journal.instance.imported", "a segment's missing rows are back")
+resealed = crash_point("journal.instance.sealed", "rows found by their ids are in the store")
 settled = crash_point("journal.instance.settled", "the chain's end is known, sealing can resume")
 
 _TRIES = 3
@@ -269,6 +270,7 @@ class _Settling:
         )
         digest = put_segment(self._store, intent, rows, plan=self._plan, clock=self._clock)
         intents.sealed(self._connection, intent, digest, id_blocks_in(rows))
+        resealed()
         return Position(intent.last, 0, digest, intent.first)
 
 

@@ -1,0 +1,32 @@
+"""Which scenario kills at which crash point. `test_points` compares it with the registry."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.crash.catching_up import CatchingUp, Restoring
+from tests.crash.scenario import Scenario
+from tests.crash.sealing import NewDisk, Sealing
+
+SCENARIOS: tuple[type[Scenario], ...] = (Sealing, NewDisk, CatchingUp, Restoring)
+
+#: Points that are killed by a test of their own: point to "file::test".
+ELSEWHERE: dict[str, str] = {}
+
+
+class Case(NamedTuple):
+    """One history: `scenario` killed at `point`, at its passes."""
+
+    scenario: type[Scenario]
+    point: str
+    passes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.scenario.__name__}-{self.point}"
+
+
+CASES = tuple(
+    Case(scenario, point, tuple(passes))
+    for scenario in SCENARIOS
+    for point, passes in scenario.points.items()
+)
