@@ -204,6 +204,8 @@ class Player:
         return found is not None and found[0] == 0
 
     def _all_sealed(self) -> bool:
+        # A crash point may be reached as late as now.
+        self._supervise()
         with psycopg.connect(self.run.dsn(self.acting)) as connection:
             found = connection.execute(
                 "SELECT count(*) FROM wayfare.ledger WHERE epoch = (SELECT epoch FROM "

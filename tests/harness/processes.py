@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.harness.site import Role, Settings, main
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.harness.site"])
+# A child also imports what the program imports that started it, so that is loaded once too.
+_context.set_forkserver_preload(["tests.harness.site", "tests.harness.sites", "pytest"])
 
 
 class SiteProcess:
