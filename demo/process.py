@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import socket
@@ -19,6 +18,7 @@ from typing import Any
 
 import psycopg
 import yaml
+from psycopg.conninfo import make_conninfo
 
 from demo.asking import Answers, Caller, caller, questions
 from demo.cluster import EXAMPLES, NAMESPACE
@@ -36,15 +36,15 @@ class Dev:
     """A running `wayfare dev` and what it printed."""
 
     def __init__(self, process: subprocess.Popen[str], steps: Steps) -> None:
-        self._process = process
+        self.process = process
         self._steps = steps
         self._said: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        assert self._process.stderr is not None
+        assert self.process.stderr is not None
         with self._steps.log.open("a", encoding="utf-8") as log:
-            for line in self._process.stderr:
+            for line in self.process.stderr:
                 self._said.append(line)
                 log.write(re.sub(r"wf_\w{16}_[\w-]+", "wf_…", line))
                 log.flush()
@@ -56,7 +56,7 @@ class Dev:
             found = re.search(pattern, "".join(self._said))
             if found:
                 return found[1]
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None or time.monotonic() > deadline:
                 said = "".join(self._said[-12:])
                 raise StepFailed(f"`wayfare dev` does not serve:\n{said}")
             time.sleep(0.1)
@@ -75,7 +75,7 @@ def run_as_process(
         Path(folder).chmod(0o711)
         manifests = Path(folder) / "bank"
         shutil.copytree(EXAMPLES, manifests)
-        with _dev(steps, manifests, customers, Path(folder) / "data") as (dev, url):
+        with running_dev(steps, manifests, customers, Path(folder) / "data") as (dev, url):
             with steps.step("wayfare dev") as note:
                 key = dev.wait_for(r"API key: (\S+)", seconds=180)
                 count = int(dev.wait_for(r"(\d+) customers \(", seconds=5))
@@ -99,20 +99,23 @@ def run_as_process(
 
 
 @contextmanager
-def _dev(steps: Steps, manifests: Path, customers: Path, data: Path) -> Iterator[tuple[Dev, str]]:
+def running_dev(
+    steps: Steps, manifests: Path, customers: Path, data: Path, *more: str
+) -> Iterator[tuple[Dev, str]]:
+    """`wayfare dev`, with `more` arguments, and its address; ended afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [
             *(WAYFARE, "dev", "-f", str(manifests), "--customers", str(customers)),
-            *("--port", str(port), "--data", str(data)),
+            *("--port", str(port), "--data", str(data), *more),
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         # Wide: nothing that is looked for is broken over two lines.
-        env={**os.environ, "COLUMNS": "500"},
+        env={**steps.environment, "COLUMNS": "500"},
     )
     try:
         yield Dev(process, steps), f"http://127.0.0.1:{port}"
@@ -172,13 +175,21 @@ def _retitle(manifest: Path, title: str) -> None:
     manifest.write_text(yaml.safe_dump_all(documents, sort_keys=False), encoding="utf-8")
 
 
+def dsn_of(data: Path) -> str:
+    """The address of the embedded PostgreSQL of a running `wayfare dev`."""
+    pid_file = data / "postgresql" / "pgdata" / "postmaster.pid"
+    return make_conninfo(
+        host="127.0.0.1",
+        port=pid_file.read_text().splitlines()[3],
+        user="wayfare",
+        dbname="wayfare",
+        password=(data / "postgresql-password").read_text().strip(),
+    )
+
+
 def _segments(data: Path) -> list[dict[str, Any]]:
     """Sizes, from the embedded PostgreSQL: no object has them where there is no operator."""
-    port = int((data / "postgresql" / "pgdata" / "postmaster.pid").read_text().splitlines()[3])
-    password = (data / "postgresql-password").read_text().strip()
-    with psycopg.connect(
-        host="127.0.0.1", port=port, user="wayfare", dbname="wayfare", password=password
-    ) as connection:
+    with psycopg.connect(dsn_of(data)) as connection:
         rows = connection.execute(
             "SELECT DISTINCT ON (name) name, size FROM wayfare.segment_memberships "
             "WHERE name NOT LIKE '~%' ORDER BY name, as_of DESC"

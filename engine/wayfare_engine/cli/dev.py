@@ -36,6 +36,10 @@ def register(app: typer.Typer) -> None:
             Path, typer.Option(help="Folder for the stores; may be removed at any time.")
         ] = Path(".wayfare-dev"),
         fresh: Annotated[bool, typer.Option("--fresh", help="Begin with empty stores.")] = False,
+        store: Annotated[
+            str | None,
+            typer.Option(help="URL of an object store to journal to; else nothing is journaled."),
+        ] = None,
     ) -> None:
         """Try journeys on this machine: the compiler and the engine as one process.
 
@@ -50,6 +54,7 @@ def register(app: typer.Typer) -> None:
         from wayfare_engine.dev.compile import declared_types
         from wayfare_engine.dev.manifests import read_folder
         from wayfare_engine.dev.run import DevOptions, check_port, run_dev
+        from wayfare_engine.dev.sealing import sealing
         from wayfare_engine.dev.stores import data_folder, running_stores
         from wayfare_engine.settings import load_settings
         from wayfare_engine.store.migrate import migrate
@@ -69,7 +74,7 @@ def register(app: typer.Typer) -> None:
                 postgresql_dsn=postgresql.dsn,
                 postgresql_direct_dsn=None,
                 postgresql_password=None,
-                object_store_url=None,
+                object_store_url=store,
                 valkey_url=valkey.url,
                 valkey_password=(place / "valkey-password").read_text().strip(),
                 listen_host=host,
@@ -82,8 +87,10 @@ def register(app: typer.Typer) -> None:
                     name=customers.name,
                     id_column=id_column,
                     declared=declared_types(read_folder(folder), engine),
+                    site=settings.site,
                 )
-                result = load_with_progress(settings, customers, options)
+                with sealing(settings):
+                    result = load_with_progress(settings, customers, options)
                 console.print(f"{result.customers} customers ({result.added} new)")
             code = run(run_dev(DevOptions(folder, place, host, port, engine), settings, console))
             console.print("ending")
