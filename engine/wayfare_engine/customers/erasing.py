@@ -62,5 +62,7 @@ def erase(
             apply_rows(connection, [fact])
     _point()
     if store is not None:
+        # Also keys that a killed load put into the store and never used, which no table here knows.
+        batches.sync(connection, store)
         batches.purge(connection, store)
     return ErasureDone(customer, len(kids), row is not None, True)
