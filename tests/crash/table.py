@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tests.crash.catching_up import CatchingUp, Restoring
+from tests.crash.importing import Importing
 from tests.crash.scenario import Scenario
 from tests.crash.sealing import NewDisk, Sealing
+from tests.crash.snapshotting import Snapshotting
+from tests.crash.taking import Taking
 
-SCENARIOS: tuple[type[Scenario], ...] = (Sealing, NewDisk, CatchingUp, Restoring)
+SCENARIOS: tuple[type[Scenario], ...] = (
+    Sealing,
+    NewDisk,
+    CatchingUp,
+    Restoring,
+    Snapshotting,
+    Taking,
+    Importing,
+)
 
 #: Points that are killed by a test of their own: point to "file::test".
 ELSEWHERE: dict[str, str] = {}

@@ -29,6 +29,8 @@ import wayfare_engine
 from wayfare_engine.crashpoints import VARIABLE
 
 _POLL_SECONDS = 0.0005
+#: What numpy and pyarrow load at first use only, which takes longer than most children live.
+_LOADED_LATE = ("numpy.ma", "dateutil.relativedelta")
 _ended: dict[int, int] = {}
 _stopped: set[int] = set()
 _running: set[int] = set()
@@ -48,7 +50,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     load_everything()
-    importlib.import_module("tests.crash.table")
+    for module in ("tests.crash.table", *_LOADED_LATE):
+        importlib.import_module(module)
     # What is loaded is never collected, so that children do not copy it page by page.
     gc.collect()
     gc.freeze()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ def load_csv(
     keys: CustomerKeys | None = None,
     sensitive: frozenset[str] = frozenset(),
     cache: BlobCache | None = None,
+    sealed: Callable[[int], bool] = lambda _: True,
 ) -> LoadResult:
-    """Load a file of this content; a block of ids counts as sealed at once."""
-    place = Place(connection, store, keys, (lambda _: True) if store is not None else None, cache)
+    """Load a file of this content; a block of ids counts as sealed at once, or `sealed` says."""
+    place = Place(connection, store, keys, sealed if store is not None else None, cache)
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         file.write(content)
         file.flush()
