@@ -50,7 +50,35 @@ class LedgerMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.queue = Gauge(
-            "wayfare_ledger_queue_rows", "Rows not yet in PostgreSQL", registry=registry
+            "wayfare_ledger_queue_rows",
+            "Rows not yet in PostgreSQL: what a kill in this moment may lose",
+            registry=registry,
+        )
+        self.oldest = Gauge(
+            "wayfare_ledger_oldest_seconds",
+            "How long the oldest row that is not yet in PostgreSQL has been waiting",
+            registry=registry,
+        )
+        self.flush_interval = Gauge(
+            "wayfare_ledger_flush_interval_seconds",
+            "How long a row waits for the next transaction, at most, while PostgreSQL answers",
+            registry=registry,
+        )
+        self.capacity = Gauge(
+            "wayfare_ledger_capacity_rows",
+            "Rows that may wait at a time; a kill never loses more",
+            registry=registry,
+        )
+        self.flush_seconds = Histogram(
+            "wayfare_ledger_flush_seconds",
+            "Time of one transaction that writes rows and what follows from them",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+            registry=registry,
+        )
+        self.spooled = Counter(
+            "wayfare_ledger_spooled_rows",
+            "Rows put aside because this site does not hold their epoch any more",
+            registry=registry,
         )
         self.written = Counter(
             "wayfare_ledger_written_rows", "Rows written to PostgreSQL", registry=registry

@@ -14,7 +14,8 @@ import msgspec
 from wayfare_engine.api.decisions import context_of
 from wayfare_engine.api.snapshot import Snapshot
 from wayfare_engine.decide import Decider
-from wayfare_engine.ledger import Kind, LedgerWriter, bodies, find
+from wayfare_engine.facts import LedgerWriter
+from wayfare_engine.ledger import Kind, bodies, find
 from wayfare_engine.plan import Plan
 from wayfare_engine.store import plans as plans_sql
 from wayfare_engine.store.postgresql import Away, Postgresql

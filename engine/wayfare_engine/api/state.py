@@ -13,8 +13,8 @@ import psycopg
 import structlog
 
 from wayfare_engine.api.snapshot import SnapshotLoader
+from wayfare_engine.facts import LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
-from wayfare_engine.ledger import LedgerWriter
 from wayfare_engine.metrics import ServeMetrics
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import channels

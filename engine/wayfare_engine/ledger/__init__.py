@@ -1,15 +1,13 @@
-"""The append-only table of facts: rows, the fence, the writers, and reading a row back."""
+"""The append-only table of facts: rows, the fence, appending, and reading a row back."""
 
 from wayfare_engine.ledger.append import append, append_rows
 from wayfare_engine.ledger.fence import SiteEpoch, StaleEpoch
 from wayfare_engine.ledger.read import StoredRow, find
 from wayfare_engine.ledger.row import Kind, LedgerRow
-from wayfare_engine.ledger.writer import LedgerWriter
 
 __all__ = [
     "Kind",
     "LedgerRow",
-    "LedgerWriter",
     "SiteEpoch",
     "StaleEpoch",
     "StoredRow",

@@ -1,19 +1,19 @@
-"""Rows of the outbox: written to the ledger and to its projections in one transaction."""
+"""Who writes the rows of the outbox; `record` writes them and what follows from them."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from psycopg import Connection
 
-from wayfare_engine.ledger import Kind, LedgerRow, append_rows
+from wayfare_engine.facts import record
+from wayfare_engine.ledger import Kind, LedgerRow
 from wayfare_engine.ledger.bodies import Body
-from wayfare_engine.projections import apply_rows
+
+__all__ = ["Origin", "record"]
 
 _encoder = msgspec.json.Encoder()
 
@@ -40,17 +40,3 @@ class Origin:
             at=at,
             body=_encoder.encode(body).decode(),
         )
-
-
-def record(connection: Connection[Any], rows: Sequence[LedgerRow]) -> int:
-    """Write the rows and what follows from them, in the transaction that is open (or their own).
-
-    Returns the transaction's id, by which the journal can be asked whether they are in the store.
-    Raises StaleEpoch when the epoch is over at this database, and psycopg.Error.
-    """
-    with connection.transaction():
-        append_rows(connection, rows)
-        apply_rows(connection, rows)
-        found = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
-        assert found is not None
-        return int(found[0])
