@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tests.crash.catching_up import CatchingUp, Restoring
 from tests.crash.importing import Importing
+from tests.crash.reconciling import Reconciling
 from tests.crash.scenario import Scenario
 from tests.crash.sealing import NewDisk, Sealing
 from tests.crash.snapshotting import Snapshotting
@@ -19,6 +20,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Snapshotting,
     Taking,
     Importing,
+    Reconciling,
 )
 
 #: Points that are killed by a test of their own: point to "file::test".

@@ -168,10 +168,7 @@ class _Settling:
                 return at, found
             head = found.header
             at = Position(head.last, 0, found.digest, head.first)
-            with self._connection.cursor().copy(
-                "COPY pg_temp.chain_ids (id) FROM STDIN (FORMAT BINARY)"
-            ) as copy:
-                copy.write(_binary_ids(found.rows["id"]))
+            note_ids(self._connection, found.rows["id"])
             if head.last > watermark:
                 self._bring_back(found)
         return at, None
@@ -272,6 +269,12 @@ class _Settling:
         intents.sealed(self._connection, intent, digest, id_blocks_in(rows))
         resealed()
         return Position(intent.last, 0, digest, intent.first)
+
+
+def note_ids(connection: Connection[Any], ids: pa.ChunkedArray) -> None:
+    """Add ids of a chain's rows to the session's table `pg_temp.chain_ids (id uuid)`."""
+    with connection.cursor().copy("COPY pg_temp.chain_ids (id) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.write(_binary_ids(ids))
 
 
 def _binary_ids(ids: pa.ChunkedArray) -> bytes:

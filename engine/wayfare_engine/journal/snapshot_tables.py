@@ -35,6 +35,7 @@ LOCAL: dict[str, str] = {
     "ledger": "facts; history brings them back",
     "plan_acknowledgements": "pods of this site",
     "plans": "the operator publishes them",
+    "recovered_tails": "which of this disk's own rows were recovered",
     "schema_revision": "the manifest's revision",
     "seal_intents": "sealing of this database",
     "sealed_epochs": "sealing of this database",

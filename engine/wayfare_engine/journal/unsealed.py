@@ -103,6 +103,19 @@ def rows_by_id(connection: Connection[Any], table: str, *, limit: int, offset: i
     return _copied(connection, query, most=None)[0]
 
 
+def spooled_rows(
+    connection: Connection[Any], site: str, epoch: int, *, limit: int, offset: int
+) -> pa.Table:
+    """Rows that were answered for under an epoch that was over, in the order of their ids; they
+    have no transaction, which is 0 here."""
+    query = sql.SQL(
+        "SELECT uuid_send(l.id), 0 AS tx, l.kind, l.key, l.version, l.customer_id, l.at, l.body "
+        "FROM wayfare.spooled_rows l WHERE l.site = {} AND l.epoch = {} ORDER BY l.id "
+        "LIMIT {} OFFSET {}"
+    ).format(*(sql.Literal(value) for value in (site, epoch, limit, offset)))
+    return _copied(connection, query, most=None)[0]
+
+
 def _read(
     connection: Connection[Any],
     site: str,

@@ -232,7 +232,11 @@ class Checkpoint(Body, kw_only=True, frozen=True):
 
 
 class Merged(Body, kw_only=True, frozen=True):
-    """A stranded row put back: `body` as it was, and what the written rules made of it."""
+    """A stranded row put back: `body` as it was, and what the written rules made of it.
+
+    `rule` names the rule; with `as_version` the row is applied as if it had that version, because
+    it stands although a lower one was written for it.
+    """
 
     origin_site: str
     origin_epoch: int
@@ -244,10 +248,12 @@ class Merged(Body, kw_only=True, frozen=True):
     at: datetime
     body: Raw
     resolution: str
+    rule: str = ""
+    as_version: int | None = None
 
 
 class Merge(Body, kw_only=True, frozen=True):
-    """One merge of a stranded tail: its digest, and how many rows got which resolution."""
+    """A stranded tail was merged whole: its digest, and how many rows got which resolution."""
 
     origin_site: str
     origin_epoch: int

@@ -67,3 +67,13 @@ def acting(plan: str, epoch: int) -> str:
 def beat(plan: str, site: str) -> str:
     """A site's newest beat; overwritten."""
     return f"beats/{plan}/{site}"
+
+
+def stranded_part(site: str, epoch: int, digest: str) -> str:
+    """Rows of a stranded tail, by the SHA-256 of the object."""
+    return f"{STRANDED}{site}/{epoch:0{EPOCH_DIGITS}d}/parts/{digest}"
+
+
+def stranded_manifest(site: str, epoch: int, digest: str) -> str:
+    """What a stranded tail is made of; put last."""
+    return f"{STRANDED}{site}/{epoch:0{EPOCH_DIGITS}d}/{digest}.json"

@@ -24,7 +24,8 @@ from wayfare_engine.outbox.holds import hold
 _writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is written")
 _written = crash_point("outbox.dispatch.written", "dispatches are committed; nothing has left")
 
-# A customer's sends go one after the other: nothing is taken for whom another is under way.
+# A customer's sends go one after the other: nothing is taken for whom another is under way. A send
+# that a merge decides about just now is left to the next turn.
 _OPEN = """
 SELECT o.send_key, o.customer_id, o.channel, o.payload::text, o.outcome_attempt, o.due, o.expires,
     wayfare.send_partition(o.customer_id)
@@ -38,6 +39,7 @@ WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.customer_id <> ALL(%(busy)s)
 ORDER BY o.due, o.send_key
 LIMIT %(limit)s
+FOR UPDATE OF o SKIP LOCKED
 """
 
 

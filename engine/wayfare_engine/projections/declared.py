@@ -279,12 +279,34 @@ PROJECTIONS: tuple[Projection, ...] = (
                     Column("origin_epoch", "bigint"),
                     text("kind"),
                     text("resolution"),
+                    text("rule"),
                 ),
                 order=2,
             ),
         ),
         kinds=(Kind.MERGED,),
-        in_words="Each stranded row that a merge put back, once, and what became of it.",
+        in_words="Each stranded row that a merge put back, once, what became of it, and by which "
+        "rule.",
+        customer=None,
+    ),
+    Projection(
+        "merges",
+        key=(text("tail"),),
+        parts=(
+            Part(
+                Rule.LOWEST,
+                (
+                    Column("epoch", "bigint"),
+                    Column("row_id", "uuid"),
+                    text("origin_site"),
+                    Column("origin_epoch", "bigint"),
+                    Column("rows", "bigint"),
+                ),
+                order=2,
+            ),
+        ),
+        kinds=(Kind.MERGE,),
+        in_words="Each stranded tail that was merged whole.",
         customer=None,
     ),
     Projection(

@@ -230,7 +230,15 @@ def merged(into: Prepared, chunk: Chunk) -> None:
         origin = bytes.fromhex(said.origin_id.replace("-", ""))
         into.folds["merged_rows"].add(
             (origin,),
-            (chunk.epoch, row, said.origin_site, said.origin_epoch, said.kind, said.resolution),
+            (
+                chunk.epoch,
+                row,
+                said.origin_site,
+                said.origin_epoch,
+                said.kind,
+                said.resolution,
+                said.rule,
+            ),
         )
         if said.resolution != APPLIED:
             into.kept += 1
@@ -241,10 +249,20 @@ def merged(into: Prepared, chunk: Chunk) -> None:
             said.kind,
             said.origin_site,
             said.origin_epoch,
-            said.version,
+            said.version if said.as_version is None else said.as_version,
             said.customer,
             microseconds(said.at),
             bytes(said.body),
+        )
+
+
+def merges(into: Prepared, chunk: Chunk) -> None:
+    """A tail is merged once; the first row that says so stands."""
+    for row, body in zip(chunk.ids, chunk.bodies, strict=True):
+        said = bodies.decode(Kind.MERGE, body)
+        into.folds["merges"].add(
+            (said.digest,),
+            (chunk.epoch, row, said.origin_site, said.origin_epoch, said.rows),
         )
 
 
@@ -306,5 +324,5 @@ FEEDS: dict[str, Callable[[Prepared, Chunk], None]] = {
     Kind.RETENTION: retentions,
     Kind.CHECKPOINT: nothing,
     Kind.MERGED: merged,
-    Kind.MERGE: nothing,
+    Kind.MERGE: merges,
 }

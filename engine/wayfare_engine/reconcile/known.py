@@ -1,0 +1,103 @@
+"""What the acting site knows of the keys that stranded rows name, held until the merge commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection, sql
+
+from wayfare_engine.ledger import Kind
+from wayfare_engine.reconcile.keys import COLUMNS, StateKey
+from wayfare_engine.reconcile.rules import Known, SendState, State
+from wayfare_engine.reconcile.tail import StrandedRow
+
+
+def look(
+    connection: Connection[Any], rows: Sequence[tuple[StrandedRow, Any, StateKey | None]]
+) -> Known:
+    """Read it in the caller's transaction; the sends are locked, so that no turn of theirs is
+    taken until it ends. The keys of states are locked by the caller before."""
+    known = Known()
+    customers = {row.customer for row, _, _ in rows} - {None}
+    customers |= {c for _, body, _ in rows if (c := getattr(body, "customer", None))}
+    known.erased = {
+        row[0]
+        for row in connection.execute(
+            "SELECT customer_id FROM wayfare.erased WHERE customer_id = ANY(%s)",
+            (sorted(str(c) for c in customers),),
+        )
+    }
+    for name, columns in COLUMNS.items():
+        _states(connection, known, name, columns, [k for _, _, k in rows if k and k[0] == name])
+    bodies = [body for row, body, _ in rows if row.kind == Kind.INTENT]
+    known.instances = dict(
+        connection.execute(
+            "SELECT instance, epoch FROM wayfare.journey_instances WHERE instance = ANY(%s)",
+            (sorted({body.instance for body in bodies}),),
+        ).fetchall()
+    )
+    sends = (Kind.INTENT, Kind.DISPATCH, Kind.OUTCOME)
+    for send_key, planned, epoch in connection.execute(
+        "SELECT send_key, due IS NOT NULL, dispatch_epoch FROM wayfare.outbox "
+        "WHERE send_key = ANY(%s) ORDER BY send_key FOR UPDATE",
+        (sorted({body.send_key for row, body, _ in rows if row.kind in sends}),),
+    ):
+        known.sends[send_key] = SendState(planned, epoch)
+    ids = {body.client_id for row, body, _ in rows if row.kind == Kind.EVENT} - {None}
+    known.repeats = {
+        client: row_id.bytes
+        for client, row_id in connection.execute(
+            "SELECT client_id, row_id FROM wayfare.event_repeats WHERE client_id = ANY(%s)",
+            (sorted(ids),),
+        )
+    }
+    return known
+
+
+def _states(
+    connection: Connection[Any],
+    known: Known,
+    name: str,
+    columns: tuple[str, ...],
+    keys: Sequence[StateKey],
+) -> None:
+    if not keys:
+        return
+    wanted = sorted(set(keys))
+    out = sql.SQL("t.out" if name == "opt_outs" else "false")
+    query = sql.SQL(
+        "SELECT DISTINCT ON ({key}) {key}, t.epoch, t.version, {out} FROM wayfare.{table} t "
+        "JOIN unnest({arrays}) AS g ({names}) USING ({names}) "
+        "ORDER BY {key}, t.version DESC, t.epoch DESC, t.row_id DESC"
+    ).format(
+        key=sql.SQL(", ").join(sql.Identifier("t", column) for column in columns),
+        out=out,
+        table=sql.Identifier(name),
+        arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),
+        names=sql.SQL(", ").join(map(sql.Identifier, columns)),
+    )
+    arrays = [[key[i + 1] for key in wanted] for i in range(len(columns))]
+    for row in connection.execute(query, arrays):
+        *key, epoch, version, is_out = row
+        known.states[(name, *key)] = State(epoch, version, is_out)
+
+
+def note_repeats(
+    connection: Connection[Any],
+    rows: Sequence[tuple[StrandedRow, Any, StateKey | None]],
+    known: Known,
+) -> None:
+    """Remember the client ids of events that were put back, as if they had come here."""
+    put_back = [
+        (body.client_id, row.id, row.at)
+        for row, body, _ in rows
+        if row.kind == Kind.EVENT and known.repeats.get(body.client_id) == row.origin_id
+    ]
+    if put_back:
+        connection.execute(
+            "INSERT INTO wayfare.event_repeats (client_id, row_id, at) "
+            "SELECT * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[]) "
+            "ON CONFLICT (client_id) DO NOTHING",
+            tuple(list(column) for column in zip(*put_back, strict=True)),
+        )
