@@ -22,6 +22,7 @@ from wayfare_engine.cli import (
     lease,
     ledger,
     processes,
+    reconcile,
     stores,
 )
 from wayfare_engine.errors import FAILED, MISSING, SaidToPeople
@@ -64,6 +65,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(ledger.app, name="ledger")
     app.add_typer(journal.app, name="journal")
     app.add_typer(lease.app, name="lease")
+    app.add_typer(reconcile.app, name="reconcile")
     own = {*(c.name for c in app.registered_commands), *(g.name for g in app.registered_groups)}
     own |= {c.callback.__name__ for c in app.registered_commands if c.callback is not None}
     asked = next((a for a in arguments if not a.startswith("-")), None)

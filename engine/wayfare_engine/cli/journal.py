@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wayfare_engine.cli import journal_catch_up
+from wayfare_engine.cli.options import (
+    AsJson,
+    Dsn,
+    Plan,
+    StoreUrl,
+    address,
+    plan_of,
+    site_of,
+)
+from wayfare_engine.cli.options import opened as opened_store
+from wayfare_engine.cli.progress import bar
 from wayfare_engine.errors import FAILED
 
 if TYPE_CHECKING:
@@ -23,26 +32,8 @@ app = typer.Typer(
     help="The journal in the object store: status, verify, catch-up, tail.", no_args_is_help=True
 )
 
-Dsn = Annotated[
-    str | None,
-    typer.Option(help="PostgreSQL; WAYFARE_POSTGRESQL_DSN when not given.", show_default=False),
-]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        help="s3://BUCKET/PREFIX, gs://…, az://… or file:///FOLDER; WAYFARE_OBJECT_STORE_URL when "
-        "not given.",
-        show_default=False,
-    ),
-]
-Plan = Annotated[
-    str | None,
-    typer.Option(help="The recovery plan; WAYFARE_RECOVERY_PLAN when not given."),
-]
 Site = Annotated[str | None, typer.Option(help="Only this site's chains.")]
 Epoch = Annotated[int | None, typer.Option(min=1, help="Only chains of this epoch.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
@@ -65,8 +56,8 @@ def status(dsn: Dsn = None, site: Site = None, as_json: AsJson = False) -> None:
 
     from wayfare_engine.journal.status import status as ask
 
-    with psycopg.connect(_address(dsn), autocommit=True) as connection:
-        found = ask(connection, site or _setting("WAYFARE_SITE", "local"))
+    with psycopg.connect(address(dsn), autocommit=True) as connection:
+        found = ask(connection, site_of(site))
     if as_json:
         typer.echo(json.dumps(found.facts()))
     else:
@@ -91,9 +82,9 @@ def verify(
     """
     from wayfare_engine.journal.verify import verify as check
 
-    opened = _open(store)
-    with _progress("verifying") as told:
-        found = check(opened, plan=_plan(plan), site=site, epoch=epoch, progress=told)
+    opened = opened_store(store)
+    with bar("verifying") as told:
+        found = check(opened, plan=plan_of(plan), site=site, epoch=epoch, progress=told)
     if as_json:
         typer.echo(
             json.dumps(
@@ -127,7 +118,7 @@ def tail(
 
     Example: wayfare journal tail --store s3://recovery/retail --site east -n 20 --follow
     """
-    opened, wanted = _open(store), _plan(plan)
+    opened, wanted = opened_store(store), plan_of(plan)
     from wayfare_engine.journal.chain import chains
 
     reached: dict[tuple[str, int], tuple[int, str]] = {}
@@ -246,48 +237,3 @@ def _show_verified(found: Verified) -> None:
     for finding in found.findings:
         typer.echo(f"{finding.path}: {finding.problem}: {finding.detail}")
     typer.echo("every chain is whole" if found.ok else f"{len(found.findings)} found")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    bar = Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _open(url: str | None) -> ObjectStore:
-    from wayfare_engine.objectstore import open_store
-    from wayfare_engine.settings import MissingSetting
-
-    found = url or _setting("WAYFARE_OBJECT_STORE_URL", "")
-    if not found:
-        raise MissingSetting("WAYFARE_OBJECT_STORE_URL", "is not set; or give --store")
-    return open_store(found)
-
-
-def _plan(given: str | None) -> str:
-    return given or _setting("WAYFARE_RECOVERY_PLAN", "default")
-
-
-def _address(given: str | None) -> str:
-    if given:
-        return given
-    from wayfare_engine.settings import load_settings
-
-    return load_settings().direct_dsn
-
-
-def _setting(name: str, default: str) -> str:
-    import os
-
-    return os.environ.get(name) or default

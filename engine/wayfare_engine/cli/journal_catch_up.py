@@ -8,28 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wayfare_engine.cli.options import AsJson, Dsn, Plan, StoreUrl, address, plan_of
+from wayfare_engine.cli.options import opened as opened_store
+from wayfare_engine.cli.progress import bar, counting
+
 if TYPE_CHECKING:
     from wayfare_engine.journal.catch_up import CatchUp, CatchUpReport
     from wayfare_engine.journal.snapshots import Found
     from wayfare_engine.objectstore import ObjectStore
-
-Dsn = Annotated[
-    str | None,
-    typer.Option(help="PostgreSQL; WAYFARE_POSTGRESQL_DSN when not given.", show_default=False),
-]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        help="The object store; WAYFARE_OBJECT_STORE_URL when not given.",
-        show_default=False,
-    ),
-]
-Plan = Annotated[
-    str | None,
-    typer.Option(help="The recovery plan; WAYFARE_RECOVERY_PLAN when not given."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 snapshot_app = typer.Typer(
     help="Snapshots of the projections: take, list, prune.", no_args_is_help=True
@@ -79,12 +65,12 @@ def catch_up(
     from wayfare_engine.customers import applying
     from wayfare_engine.journal.catch_up import CatchUp
 
-    opened, wanted = _open(store), _plan(plan)
+    opened, wanted = opened_store(store), plan_of(plan)
     applying.register()
-    with CatchUp.opened(_address(dsn), opened, plan=wanted) as session:
-        with _bar("restoring a snapshot", bytes_=True) as told:
+    with CatchUp.opened(address(dsn), opened, plan=wanted) as session:
+        with bar("restoring a snapshot", bytes_=True) as told:
             snapshot = session.restore(progress=told) if from_snapshot else None
-        with _bar("catching up") as told:
+        with bar("catching up") as told:
             report = session.once(progress=told)
         _say(report, snapshot, as_json)
         _fetch_blobs(session, opened, as_json)
@@ -127,7 +113,7 @@ def _fetch_blobs(session: CatchUp, store: ObjectStore, as_json: bool) -> None:
 def _history(session: CatchUp, as_json: bool) -> None:
     from wayfare_engine.journal.history import bring_history
 
-    with _bar("bringing history") as told:
+    with bar("bringing history") as told:
         brought = bring_history(session, progress=told)
     left_out = [f"{site}/{epoch}" for site, epoch in brought.left_out]
     if as_json:
@@ -171,11 +157,11 @@ def take_snapshot(
     from wayfare_engine.clock import now
     from wayfare_engine.journal.snapshot import snapshot_id, take
 
-    opened = _open(store)
+    opened = opened_store(store)
     name = snapshot_id(now(), secrets.token_hex(4))
-    with _counting("writing a snapshot") as told:
+    with counting("writing a snapshot") as told:
         manifest = take(
-            _address(dsn), opened, plan=_plan(plan), snapshot=name, clock=now, progress=told
+            address(dsn), opened, plan=plan_of(plan), snapshot=name, clock=now, progress=told
         )
     facts = {"id": manifest.id, "rows_covered": manifest.rows_covered, "bytes": manifest.size}
     typer.echo(
@@ -194,7 +180,7 @@ def list_snapshots(store: StoreUrl = None, as_json: AsJson = False) -> None:
     """
     from wayfare_engine.journal.snapshots import snapshots
 
-    found = list(snapshots(_open(store)))
+    found = list(snapshots(opened_store(store)))
     if as_json:
         typer.echo(json.dumps([_facts(one) for one in found]))
         return
@@ -229,7 +215,7 @@ def prune_snapshots(
     """
     from wayfare_engine.journal.snapshots import prune
 
-    removed = prune(_open(store), keep=keep)
+    removed = prune(opened_store(store), keep=keep)
     if as_json:
         typer.echo(json.dumps({"removed": removed}))
     else:
@@ -250,75 +236,3 @@ def _facts(one: Found) -> dict[str, Any]:
         "rows_covered": manifest.rows_covered,
         "watermark": {f"{at.site}/{at.epoch}": at.seq for at in manifest.watermark},
     }
-
-
-def _bar(what: str, *, bytes_: bool = False) -> Any:
-    """A bar on standard error, gone when it is done; gives `told(done, total)`."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    @contextmanager
-    def shown() -> Any:
-        amount = DownloadColumn() if bytes_ else MofNCompleteColumn()
-        bar = Progress(
-            TextColumn(what),
-            BarColumn(),
-            amount,
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        with bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-
-    return shown()
-
-
-def _counting(what: str) -> Any:
-    """The same for what has no known end: a name and bytes."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-
-    @contextmanager
-    def shown() -> Any:
-        with Console(stderr=True).status(what) as status:
-            yield lambda name, done: status.update(f"{what}: {name}, {done / 1e6:.0f} MB")
-
-    return shown()
-
-
-def _open(url: str | None) -> ObjectStore:
-    import os
-
-    from wayfare_engine.objectstore import open_store
-    from wayfare_engine.settings import MissingSetting
-
-    found = url or os.environ.get("WAYFARE_OBJECT_STORE_URL")
-    if not found:
-        raise MissingSetting("WAYFARE_OBJECT_STORE_URL", "is not set; or give --store")
-    return open_store(found)
-
-
-def _plan(given: str | None) -> str:
-    import os
-
-    return given or os.environ.get("WAYFARE_RECOVERY_PLAN") or "default"
-
-
-def _address(given: str | None) -> str:
-    if given:
-        return given
-    from wayfare_engine.settings import load_settings
-
-    return load_settings().direct_dsn
