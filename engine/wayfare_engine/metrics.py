@@ -43,6 +43,7 @@ class ServeMetrics:
             "wayfare_store_up", "1 when the store answers", ["store"], registry=self.registry
         )
         self.ledger = LedgerMetrics(self.registry)
+        self.facts = FactMetrics(self.registry)
 
 
 class LedgerMetrics:
@@ -91,6 +92,30 @@ class LedgerMetrics:
         )
         self.failures = Counter(
             "wayfare_ledger_flush_failures", "Attempts to write that failed", registry=registry
+        )
+
+
+class FactMetrics:
+    """What a writer of committed facts counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.facts = Counter(
+            "wayfare_facts_total",
+            "Facts acknowledged: written, or repeats of earlier ones",
+            ["answer"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "wayfare_facts_refused_requests",
+            "Requests not acknowledged (busy, away, time, epoch, refused)",
+            ["why"],
+            registry=registry,
+        )
+        self.transactions = Counter(
+            "wayfare_facts_transactions", "Transactions that wrote facts", registry=registry
+        )
+        self.waiting = Gauge(
+            "wayfare_facts_waiting", "Facts that wait to be written", registry=registry
         )
 
 

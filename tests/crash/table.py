@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tests.crash.catching_up import CatchingUp, Restoring
+from tests.crash.committing import Buffering, Committing
 from tests.crash.importing import Importing
 from tests.crash.reconciling import Reconciling
 from tests.crash.scenario import Scenario
@@ -21,6 +22,8 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Taking,
     Importing,
     Reconciling,
+    Committing,
+    Buffering,
 )
 
 #: Points that are killed by a test of their own: point to "file::test".

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection, Connection, sql
@@ -15,6 +15,12 @@ _SEALED = (
     "SELECT EXISTS (SELECT FROM wayfare.seal_intents WHERE from_tx <= %(tx)s::text::xid8 "
     "AND to_tx >= %(tx)s::text::xid8 AND sealed_at IS NOT NULL "
     "AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s))"
+)
+_AMONG = (
+    "SELECT given.tx, given.epoch FROM unnest(%s::text[], %s::bigint[]) AS given (tx, epoch) "
+    "WHERE EXISTS (SELECT FROM wayfare.seal_intents s WHERE s.from_tx <= given.tx::xid8 "
+    "AND s.to_tx >= given.tx::xid8 AND s.sealed_at IS NOT NULL "
+    "AND (given.epoch IS NULL OR s.epoch = given.epoch))"
 )
 #: A notification can be missed when the connection was lost and made anew; then this is the pause.
 _LOOK_AGAIN_SECONDS = 1.0
@@ -29,6 +35,16 @@ def journaled(connection: Connection[Any], tx: int, *, epoch: int | None = None)
     # model: JOURNALED
     row = connection.execute(_SEALED, {"tx": str(tx), "epoch": epoch}).fetchone()
     return row is not None and bool(row[0])
+
+
+async def journaled_among(
+    connection: AsyncConnection[Any], places: Sequence[tuple[int, int | None]]
+) -> list[tuple[int, int | None]]:
+    """Those of these (transaction, epoch) for which `journaled` is true."""
+    cursor = await connection.execute(
+        _AMONG, ([str(tx) for tx, _ in places], [epoch for _, epoch in places])
+    )
+    return [(int(tx), epoch) for tx, epoch in await cursor.fetchall()]
 
 
 def wait_journaled(
