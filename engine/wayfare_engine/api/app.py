@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from wayfare_engine.api.decisions import (
@@ -17,22 +17,26 @@ from wayfare_engine.api.decisions import (
     DecisionResponse,
     DecisionRoute,
 )
+from wayfare_engine.api.events import MOST, EventRequest, EventsResponse, write_events
+from wayfare_engine.api.events import PATH as EVENTS
 from wayfare_engine.api.explain import DecisionRecord, Explainer
 from wayfare_engine.api.page import PAGE
 from wayfare_engine.api.state import ServeState
+from wayfare_engine.facts import Ack
 from wayfare_engine.identity import Scope
 from wayfare_engine.metrics import CONTENT_TYPE, exposition
 from wayfare_engine.web import problems
-from wayfare_engine.web.body import credential
+from wayfare_engine.web.body import credential, read_body
 
 _PROBLEMS = {
     400: "the body is not JSON",
     401: "no API key, or one that is unknown, expired or revoked",
     403: "the API key lacks the scope",
     404: "unknown customer, slot or decision",
+    408: "the body did not arrive in time",
     413: "the body is too large",
     422: "wrong types; errors name the field's path",
-    503: "no plan is loaded yet, or the store that knows is away",
+    503: "no plan is loaded yet, or the store that is needed is away",
 }
 
 
@@ -88,6 +92,32 @@ def make_app(state: ServeState) -> DecisionRoute:
         state.authenticator.require(key, Scope.DECISIONS_READ)
         record = await explainer.record(decision_id, state.loader.present)
         return Response(msgspec.json.encode(record), media_type="application/json")
+
+    @app.post(
+        EVENTS,
+        summary="Write events",
+        description=f"One event, or an array of at most {MOST}. 200 once they are committed or, "
+        "with `ack=journaled`, in the object store; 202 when they are committed and the store did "
+        "not have them within `wait` seconds. A repeat of a `client_id` is answered with the first "
+        "row, and writes nothing. 503: nothing is acknowledged; send the same again after "
+        "`Retry-After`. Scope: events:write.",
+        openapi_extra={"requestBody": _one_or_many(EventRequest)},
+        responses=_responses(EventsResponse, 400, 401, 403, 408, 413, 422, 503)
+        | {202: {"description": "committed, and not yet journaled", **_content(EventsResponse)}},
+    )
+    async def events(
+        request: Request,
+        ack: Ack = Ack.COMMITTED,
+        wait: Annotated[float, Query(ge=0, le=30, description="Seconds; for journaled.")] = 5.0,
+    ) -> Response:
+        key = credential(list(request.scope["headers"]))
+        state.authenticator.require(key, Scope.EVENTS_WRITE)
+        limit = state.settings.events_body_limit
+        raw = await read_body(request.scope, request.receive, limit)
+        status, body = await write_events(
+            raw, state.facts, ack=ack, wait_seconds=wait, clock=state.clock
+        )
+        return Response(body, status_code=status, media_type="application/json")
 
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:
@@ -145,6 +175,13 @@ def _content(model: type, *, required: bool = False) -> dict[str, Any]:
     return content
 
 
+def _one_or_many(model: type) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    many = {"type": "array", "items": reference, "minItems": 1, "maxItems": MOST}
+    schema = {"oneOf": [reference, many]}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
 def _responses(model: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
@@ -166,7 +203,7 @@ def _with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
         if app.openapi_schema is None:
             document = original()
             _, models = msgspec.json.schema_components(
-                [DecisionRequest, DecisionResponse, DecisionRecord],
+                [DecisionRequest, DecisionResponse, DecisionRecord, EventRequest, EventsResponse],
                 schema_hook=lambda _: {"type": "object"},
                 ref_template="#/components/schemas/{name}",
             )

@@ -6,7 +6,6 @@ OpenAPI page all the same.
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ from wayfare_engine.ledger import Kind, LedgerRow
 from wayfare_engine.ledger.bodies import Decision, Winner
 from wayfare_engine.metrics import ServeMetrics
 from wayfare_engine.web.body import credential, read_body
+from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
 from wayfare_engine.web.problems import MEDIA_TYPE, FieldError, Problem, denied
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,6 @@ _context = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 _JSON_HEADER = (b"content-type", b"application/json")
 _PROBLEM_HEADER = (b"content-type", MEDIA_TYPE.encode())
-_PLACE = re.compile(r"(?P<message>.*) - at `(?P<path>[^`]*)`\Z", re.DOTALL)
 
 
 class DecisionRoute:
@@ -211,16 +210,11 @@ def decode(raw: bytes) -> tuple[DecisionRequest, Mapping[str, Any]]:
         request = _request.decode(raw)
         context = context_of(request.context)
     except msgspec.ValidationError as error:
-        raise _wrong_types(error, "") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise Problem(400, "malformed-json", _sentence(error)) from None
+        raise wrong_types(error) from None
+    except MALFORMED as error:
+        raise malformed(error) from None
     if "\0" in request.customer:
-        raise Problem(
-            422,
-            "wrong-types",
-            "the request has fields that are wrong",
-            (FieldError("$.customer", "a NUL character cannot be part of a customer's id"),),
-        )
+        raise wrong_field("$.customer", "a NUL character cannot be part of a customer's id")
     return request, context
 
 
@@ -229,7 +223,7 @@ def context_of(raw: msgspec.Raw) -> dict[str, Any]:
     try:
         return _context.decode(raw)
     except msgspec.ValidationError as error:
-        raise _wrong_types(error, "context") from None
+        raise wrong_types(error, "$.context") from None
 
 
 def unknown_slot(slot: str) -> Problem:
@@ -237,22 +231,3 @@ def unknown_slot(slot: str) -> Problem:
     return Problem(
         404, "unknown-slot", f"no journey has a slot {slot!r}", (FieldError("$.slot", "unknown"),)
     )
-
-
-def _wrong_types(error: msgspec.ValidationError, inside: str) -> Problem:
-    found = _PLACE.match(str(error))
-    message, path = (found["message"], found["path"]) if found else (str(error), "$")
-    if inside:
-        path = f"$.{inside}" + path.removeprefix("$")
-    return Problem(
-        422,
-        "wrong-types",
-        "the request has fields that are wrong",
-        (FieldError(path, message),),
-    )
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "the JSON is nested too deeply"
-    return f"the body is not JSON: {error}"

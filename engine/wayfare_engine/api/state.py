@@ -13,7 +13,7 @@ import psycopg
 import structlog
 
 from wayfare_engine.api.snapshot import SnapshotLoader
-from wayfare_engine.facts import LedgerWriter
+from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
 from wayfare_engine.metrics import ServeMetrics
 from wayfare_engine.settings import Settings
@@ -53,6 +53,14 @@ class ServeState:
             flush_seconds=settings.ledger_flush_seconds,
             capacity=settings.ledger_capacity,
         )
+        self.watch = JournalWatch(self.postgresql)
+        self.facts = CommittedWriter(
+            settings.dsn,
+            site=settings.site,
+            ids=ids,
+            watch=self.watch,
+            metrics=self.metrics.facts,
+        )
         self.draining = False
         self._away: tuple[str, ...] = ()
         self._reached: set[str] = set()
@@ -65,13 +73,16 @@ class ServeState:
         """Begin to connect, load and listen; returns at once."""
         await self.postgresql.open()
         self.ledger.start()
+        self.watch.start()
+        self.facts.start()
         self._plan_wanted.set()
         self._keys_wanted.set()
         self._spawn("plan", self._follow_plan())
         self._spawn("keys", self._follow_keys())
         self._spawn("health", self._follow_health())
         self._spawn("heartbeat", self._beat())
-        wanted = (channels.PLAN, channels.SEGMENTS, channels.CUSTOMERS, channels.KEYS)
+        plan = (channels.PLAN, channels.SEGMENTS, channels.CUSTOMERS)
+        wanted = (*plan, channels.KEYS, channels.SEALED)
         self._spawn("listen", listen(self.settings.direct_dsn, wanted, self._heard))
 
     async def stop(self) -> int:
@@ -79,6 +90,8 @@ class ServeState:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.facts.stop()
+        await self.watch.stop()
         lost = await self.ledger.stop()
         with contextlib.suppress(*Away, psycopg.Error):
             async with self.postgresql.connection(1.0) as connection:
@@ -120,7 +133,10 @@ class ServeState:
         self._tasks.append(asyncio.create_task(work, name=name))
 
     def _heard(self, channel: str, _payload: str) -> None:
-        (self._keys_wanted if channel == channels.KEYS else self._plan_wanted).set()
+        if channel == channels.SEALED:
+            self.watch.heard()
+        else:
+            (self._keys_wanted if channel == channels.KEYS else self._plan_wanted).set()
 
     async def _follow_plan(self) -> None:
         while True:

@@ -22,6 +22,7 @@ class Scope(StrEnum):
 
     DECIDE = "decide"
     DECISIONS_READ = "decisions:read"
+    EVENTS_WRITE = "events:write"
     ADMIN = "admin"
 
 

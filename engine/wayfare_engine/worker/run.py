@@ -12,6 +12,7 @@ import psycopg
 import structlog
 
 from wayfare_engine.clock import now
+from wayfare_engine.facts import repeats
 from wayfare_engine.ledger import fence
 from wayfare_engine.objectstore import StoreProblem
 from wayfare_engine.privacy import batches
@@ -111,8 +112,8 @@ async def stop_tasks(state: WorkerState, tasks: list[asyncio.Task[None]]) -> Non
 
 
 async def clean(state: WorkerState) -> None:
-    """Make the coming days' partitions; remove plans, memberships and blobs that nobody needs, and
-    destroyed keys from the store."""
+    """Make the coming days' partitions; remove plans, memberships, blobs and senders' ids of events
+    that nobody needs, and destroyed keys from the store."""
     async with state.postgresql.connection() as connection:
         today = datetime.now(UTC).date()
         await connection.execute(
@@ -126,6 +127,9 @@ async def clean(state: WorkerState) -> None:
                 connection, keep, older_than_seconds=_MEMBERSHIP_RETENTION_SECONDS
             )
         await connection.execute(blobs.COLLECT, (_BLOB_SECONDS,))
+        await repeats.forget(
+            connection, now=state.clock(), seconds=state.settings.event_repeat_seconds
+        )
     await asyncio.to_thread(_purge_keys, state)
 
 
