@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wayfare_engine.facts.fact import STATES
 from wayfare_engine.ledger import Kind, bodies
-from wayfare_engine.reconcile import keys, rules
+from wayfare_engine.reconcile import rules
 from wayfare_engine.reconcile.keys import StateKey, state_key
 from wayfare_engine.reconcile.rules import (
     ATTENTION,
@@ -59,8 +60,8 @@ def opt(out: bool) -> bodies.OptOut:
 
 
 EVENT = bodies.Event(customer="ada", name="buy", client_id="order")
-ARM: StateKey = ("assignments", "e", "ada")
-OUT: StateKey = ("opt_outs", "ada", "sms")
+ARM: StateKey = (Kind.ASSIGNMENT, ("e", "ada"))
+OUT: StateKey = (Kind.OPT_OUT, ("ada", "sms"))
 ONCE = Span(2, 2)
 
 
@@ -210,7 +211,7 @@ def test_every_rule_has_a_case_and_every_resolution_a_rule() -> None:
 
 def test_every_kind_has_a_rule() -> None:
     decided = {case.row.kind for case in CASES}
-    assert decided | set(keys._KEYS) | set(rules._ALWAYS) == set(Kind)
+    assert decided | set(STATES) | set(rules._ALWAYS) == set(Kind)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
+
+from psycopg import Connection
 
 from wayfare_engine.facts.fact import STATES, Fact
 from wayfare_engine.ledger import Kind
@@ -21,11 +24,18 @@ LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest(%s::bigint[]) AS given 
 
 def lock_numbers(facts: Iterable[Fact]) -> list[int]:
     """The advisory locks of all keys, in order. Two keys may share one, at no harm."""
-    return sorted({_number(fact) for fact in facts if fact.key is not None})
+    return sorted({_number(fact.kind, fact.key) for fact in facts if fact.key is not None})
 
 
-def _number(fact: Fact) -> int:
-    name = f"{fact.kind} {fact.key}".encode()
+def lock_keys(connection: Connection[Any], keys: Iterable[tuple[Kind, tuple[str, ...]]]) -> None:
+    """Take the same locks for keys that are given by their kind and parts. Once a transaction."""
+    numbers = {_number(kind, STATES[kind].joint.join(parts)) for kind, parts in keys}
+    if numbers:
+        connection.execute(LOCK.encode(), (sorted(numbers),))
+
+
+def _number(kind: Kind, key: str) -> int:
+    name = f"{kind} {key}".encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True)
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from psycopg import Connection, sql
 
+from wayfare_engine.facts.fact import STATES
+from wayfare_engine.facts.repeats import NOTE
+from wayfare_engine.facts.versions import turned
 from wayfare_engine.ledger import Kind
-from wayfare_engine.reconcile.keys import COLUMNS, StateKey
+from wayfare_engine.reconcile.keys import StateKey
 from wayfare_engine.reconcile.rules import Known, SendState, State
 from wayfare_engine.reconcile.tail import StrandedRow
 
@@ -28,8 +31,8 @@ def look(
             (sorted(str(c) for c in customers),),
         )
     }
-    for name, columns in COLUMNS.items():
-        _states(connection, known, name, columns, [k for _, _, k in rows if k and k[0] == name])
+    for kind in STATES:
+        _states(connection, known, kind, {k[1] for _, _, k in rows if k and k[0] is kind})
     bodies = [body for row, body, _ in rows if row.kind == Kind.INTENT]
     known.instances = dict(
         connection.execute(
@@ -56,31 +59,24 @@ def look(
 
 
 def _states(
-    connection: Connection[Any],
-    known: Known,
-    name: str,
-    columns: tuple[str, ...],
-    keys: Sequence[StateKey],
+    connection: Connection[Any], known: Known, kind: Kind, keys: set[tuple[str, ...]]
 ) -> None:
     if not keys:
         return
-    wanted = sorted(set(keys))
-    out = sql.SQL("t.out" if name == "opt_outs" else "false")
+    state = STATES[kind]
     query = sql.SQL(
-        "SELECT DISTINCT ON ({key}) {key}, t.epoch, t.version, {out} FROM wayfare.{table} t "
-        "JOIN unnest({arrays}) AS g ({names}) USING ({names}) "
+        "SELECT DISTINCT ON ({key}) t.epoch, t.version, {out}, {key} FROM wayfare.{table} t "
+        "JOIN unnest({arrays}) AS given ({names}) USING ({names}) "
         "ORDER BY {key}, t.version DESC, t.epoch DESC, t.row_id DESC"
     ).format(
-        key=sql.SQL(", ").join(sql.Identifier("t", column) for column in columns),
-        out=out,
-        table=sql.Identifier(name),
-        arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),
-        names=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        key=sql.SQL(", ").join(sql.Identifier("t", column) for column in state.columns),
+        out=sql.SQL("t.out" if kind is Kind.OPT_OUT else "false"),
+        table=sql.Identifier(state.table),
+        arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in state.columns),
+        names=sql.SQL(", ").join(map(sql.Identifier, state.columns)),
     )
-    arrays = [[key[i + 1] for key in wanted] for i in range(len(columns))]
-    for row in connection.execute(query, arrays):
-        *key, epoch, version, is_out = row
-        known.states[(name, *key)] = State(epoch, version, is_out)
+    for epoch, version, out, *parts in connection.execute(query, turned(sorted(keys))):
+        known.states[kind, tuple(parts)] = State(epoch, version, out)
 
 
 def note_repeats(
@@ -89,15 +85,10 @@ def note_repeats(
     known: Known,
 ) -> None:
     """Remember the client ids of events that were put back, as if they had come here."""
-    put_back = [
-        (body.client_id, row.id, row.at)
+    put_back = {
+        body.client_id: row.id
         for row, body, _ in rows
         if row.kind == Kind.EVENT and known.repeats.get(body.client_id) == row.origin_id
-    ]
+    }
     if put_back:
-        connection.execute(
-            "INSERT INTO wayfare.event_repeats (client_id, row_id, at) "
-            "SELECT * FROM unnest(%s::text[], %s::uuid[], %s::timestamptz[]) "
-            "ON CONFLICT (client_id) DO NOTHING",
-            tuple(list(column) for column in zip(*put_back, strict=True)),
-        )
+        connection.execute(NOTE.encode(), (list(put_back), list(put_back.values())))

@@ -20,9 +20,9 @@ from psycopg import Connection
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.facts import record
+from wayfare_engine.facts.versions import lock_keys
 from wayfare_engine.journal import positions
 from wayfare_engine.ledger import Kind, LedgerRow, bodies, fence
-from wayfare_engine.ledger.key_locks import lock_keys
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.marker import check
 from wayfare_engine.reconcile import known as acting_site

@@ -318,5 +318,5 @@ def _stands(
 ) -> Resolved:
     known.states[key] = State(row.epoch, version, out)
     if row.kind == Kind.TRANSITION:
-        known.instances[key[1]] = row.epoch
+        known.instances[key[1][0]] = row.epoch
     return Resolved(rule, None if version == row.version else version)
