@@ -1,0 +1,38 @@
+"""Rows of this database's ledger that are in no segment, as far as the database knows.
+
+What is sealed and what is not stands in the same snapshot as the rows and their effects, so within
+one REPEATABLE READ transaction the answer is exact for what that transaction sees.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from wayfare_engine.journal.positions import Chain
+
+# Of chains that are sealed here, what is behind the last sealed transaction; of any other that
+# something is here of, everything, unless it came from its chain.
+_UNSEALED = """
+SELECT l.site, l.epoch, count(*) FROM wayfare.sealed_epochs c
+CROSS JOIN LATERAL (SELECT coalesce((SELECT i.to_tx FROM wayfare.seal_intents i
+    WHERE i.site = c.site AND i.epoch = c.epoch AND i.sealed_at IS NOT NULL
+    ORDER BY i.first DESC LIMIT 1), '0'::xid8) AS tx) sealed
+JOIN wayfare.ledger l ON l.site = c.site AND l.epoch = c.epoch AND l.tx > sealed.tx
+WHERE NOT EXISTS (SELECT FROM wayfare.settled_rows s WHERE s.id = l.id)
+GROUP BY 1, 2
+UNION ALL
+SELECT l.site, l.epoch, count(*) FROM wayfare.ledger l
+WHERE NOT EXISTS (SELECT FROM wayfare.sealed_epochs c
+    WHERE c.site = l.site AND c.epoch = l.epoch)
+AND NOT EXISTS (SELECT FROM wayfare.chain_positions p
+    WHERE p.site = l.site AND p.epoch = l.epoch)
+GROUP BY 1, 2
+"""
+
+
+def unsealed_rows(connection: Connection[Any]) -> dict[Chain, int]:
+    """How many rows of each chain; chains without any are not there."""
+    found = connection.execute(_UNSEALED).fetchall()
+    return {(site, epoch): count for site, epoch, count in found}
