@@ -49,13 +49,13 @@ def test_a_changed_row_is_found_among_many_and_shown_as_both_have_it(
     for dsn, at, shown in ((a, difference.a, 777), (b, difference.b, 778)):
         with digesting.one_snapshot(dsn) as connection:
             rows = find(connection, COVERED["counters"], [(difference.key, at.ctid)])
-        assert rows == {
-            difference.key: {
-                "customer_id": "C777",
-                "journey": "journey",
-                "day": "2026-11-23",
-                "shown": shown,
-            }
+        row = rows[difference.key]
+        assert row.digest == at.digest
+        assert row.columns == {
+            "customer_id": "C777",
+            "journey": "journey",
+            "day": "2026-11-23",
+            "shown": shown,
         }
 
 
@@ -109,7 +109,7 @@ def test_a_row_that_moved_since_is_found_all_the_same(a: str, b: str, tmp_path: 
     sql(a, "UPDATE wayfare.counters SET shown = shown")
     with digesting.one_snapshot(a) as connection:
         rows = find(connection, COVERED["counters"], [(difference.key, difference.a.ctid)])
-    assert rows[difference.key]["customer_id"] == "C7"
+    assert rows[difference.key].columns["customer_id"] == "C7"
 
 
 def test_a_digest_is_the_same_whatever_the_memory(

@@ -36,6 +36,11 @@ def key_hash(table: Covered) -> sql.Composable:
     return _hash(table.key)
 
 
+def row_hash(table: Covered) -> sql.Composable:
+    """The hash of a row, of a table that is called `t`."""
+    return _hash(table.columns)
+
+
 def _hash(columns: Sequence[str]) -> sql.Composable:
     return sql.SQL("substr(sha256(record_send(ROW({}))), 1, 16)").format(
         sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in columns)
@@ -58,7 +63,7 @@ def entries(connection: Connection[Any], table: Covered) -> Iterator[tuple[int, 
         row = connection.execute(
             query.format(
                 key_hash(table),
-                _hash(table.columns),
+                row_hash(table),
                 sql.Identifier(table.name),
                 sql.Literal(f"({start},0)"),
                 sql.Literal(f"({min(start + step, 2**32 - 2)},0)"),
