@@ -8,6 +8,7 @@ from tests.crash.catching_up import CatchingUp, Restoring
 from tests.crash.committing import Buffering, Committing
 from tests.crash.importing import Importing
 from tests.crash.reconciling import Reconciling
+from tests.crash.rebuilding import Rebuilding
 from tests.crash.scenario import Scenario
 from tests.crash.sealing import NewDisk, Sealing
 from tests.crash.snapshotting import Snapshotting
@@ -18,6 +19,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     NewDisk,
     CatchingUp,
     Restoring,
+    Rebuilding,
     Snapshotting,
     Taking,
     Importing,

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from wayfare_engine.cli import ledger_diff
+from wayfare_engine.cli import ledger_diff, ledger_rebuild
 from wayfare_engine.cli.ledger_options import (
     AsJson,
     Dsn,
@@ -36,6 +36,7 @@ def _group() -> None:
 
 
 ledger_diff.register(app)
+ledger_rebuild.register(app)
 
 
 @app.command()

@@ -209,6 +209,8 @@ class _Settling:
             ).fetchone()
             assert row is not None, "a function returns one row"
             bounds = {"horizon": row[0], "end": row[1]}
+            # Given up by a person: not to be sealed, as if they were in a chain already.
+            c.execute("INSERT INTO pg_temp.chain_ids SELECT id FROM wayfare.discarded_rows")
             c.execute("CREATE INDEX ON pg_temp.chain_ids (id)")
             # Ids from `end` on are another instance's: nothing here has such a number yet. What
             # lies between horizon and end is sealed in its turn.

@@ -98,9 +98,12 @@ def advance(connection: Connection[Any], chain: Chain, to: Applied) -> None:
 
 def sealed_here(connection: Connection[Any], chain: Chain) -> frozenset[int]:
     """First positions of segments that this database itself put, or was about to put: their rows
-    were applied when they were written, and are not applied again."""
+    were applied when they were written, and are not applied again. While the projections are
+    rebuilt there is no such segment: what was applied is gone."""
     found = connection.execute(
-        "SELECT first FROM wayfare.seal_intents WHERE site = %s AND epoch = %s", chain
+        "SELECT first FROM wayfare.seal_intents WHERE site = %s AND epoch = %s "
+        "AND NOT EXISTS (SELECT FROM wayfare.rebuild)",
+        chain,
     ).fetchall()
     return frozenset(row[0] for row in found)
 

@@ -6,7 +6,7 @@ one REPEATABLE READ transaction the answer is exact for what that transaction se
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection
 
@@ -14,25 +14,28 @@ from wayfare_engine.journal.positions import Chain
 
 # Of chains that are sealed here, what is behind the last sealed transaction; of any other that
 # something is here of, everything, unless it came from its chain.
-_UNSEALED = """
-SELECT l.site, l.epoch, count(*) FROM wayfare.sealed_epochs c
+UNSEALED_IDS: LiteralString = """
+SELECT l.site, l.epoch, l.id FROM wayfare.sealed_epochs c
 CROSS JOIN LATERAL (SELECT coalesce((SELECT i.to_tx FROM wayfare.seal_intents i
     WHERE i.site = c.site AND i.epoch = c.epoch AND i.sealed_at IS NOT NULL
     ORDER BY i.first DESC LIMIT 1), '0'::xid8) AS tx) sealed
 JOIN wayfare.ledger l ON l.site = c.site AND l.epoch = c.epoch AND l.tx > sealed.tx
 WHERE NOT EXISTS (SELECT FROM wayfare.settled_rows s WHERE s.id = l.id)
-GROUP BY 1, 2
+AND NOT EXISTS (SELECT FROM wayfare.discarded_rows d WHERE d.id = l.id)
 UNION ALL
-SELECT l.site, l.epoch, count(*) FROM wayfare.ledger l
+SELECT l.site, l.epoch, l.id FROM wayfare.ledger l
 WHERE NOT EXISTS (SELECT FROM wayfare.sealed_epochs c
     WHERE c.site = l.site AND c.epoch = l.epoch)
 AND NOT EXISTS (SELECT FROM wayfare.chain_positions p
     WHERE p.site = l.site AND p.epoch = l.epoch)
-GROUP BY 1, 2
+AND NOT EXISTS (SELECT FROM wayfare.discarded_rows d WHERE d.id = l.id)
 """
 
 
 def unsealed_rows(connection: Connection[Any]) -> dict[Chain, int]:
-    """How many rows of each chain; chains without any are not there."""
-    found = connection.execute(_UNSEALED).fetchall()
+    """How many rows of each chain; chains without any are not there. Rows that a person gave up
+    (`wayfare ledger rebuild --discard-unsealed`) change nothing any more and do not count."""
+    found = connection.execute(
+        f"SELECT site, epoch, count(*) FROM ({UNSEALED_IDS}) u GROUP BY 1, 2"  # noqa: S608
+    ).fetchall()
     return {(site, epoch): count for site, epoch, count in found}
