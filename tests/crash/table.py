@@ -7,8 +7,8 @@ from typing import NamedTuple
 from tests.crash.catching_up import CatchingUp, Restoring
 from tests.crash.committing import Buffering, Committing
 from tests.crash.importing import Importing
-from tests.crash.reconciling import Reconciling
 from tests.crash.rebuilding import Rebuilding
+from tests.crash.reconciling import Reconciling
 from tests.crash.scenario import Scenario
 from tests.crash.sealing import NewDisk, Sealing
 from tests.crash.snapshotting import Snapshotting

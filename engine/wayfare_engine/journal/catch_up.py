@@ -23,6 +23,7 @@ from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.journal import positions
 from wayfare_engine.journal.chain import Links, chains
 from wayfare_engine.journal.positions import Applied, Chain
+from wayfare_engine.journal.problems import StrandedHere
 from wayfare_engine.journal.reading_ahead import (
     Batch,
     Listing,
@@ -34,6 +35,7 @@ from wayfare_engine.journal.reading_ahead import (
 )
 from wayfare_engine.journal.restoring import is_empty, restore_newest
 from wayfare_engine.journal.segment import Closed
+from wayfare_engine.journal.unsealed_rows import unsealed_rows
 from wayfare_engine.ledger.fence import saw_epoch
 from wayfare_engine.objectstore import ObjectStore, StoreUnavailable
 from wayfare_engine.objectstore.marker import check
@@ -174,9 +176,9 @@ class CatchUp:
         """Apply what the store has now; with `upto`, only those chains, and each no further than
         the segment that holds that position.
 
-        Raises ChainProblem, NewerFormat, RowDamaged, StoreProblem, StoreUnavailable, psycopg.Error;
-        what was applied until then stays, and the next call goes on from there. Formats are looked
-        at before anything is applied.
+        Raises ChainProblem, NewerFormat, RowDamaged, StrandedHere, StoreProblem, StoreUnavailable,
+        psycopg.Error; what was applied until then stays, and the next call goes on from there.
+        Formats are looked at before anything is applied.
         """
         began = self._monotonic()
         report = _Counts()
@@ -273,6 +275,8 @@ class CatchUp:
             own = positions.sealed_here(connection, chain) & firsts
             if own != batch.without & firsts:
                 batch = load(self._store, Batch(chain, batch.listed, own))
+            if to.closed_by is not None:
+                _require_none_stranded(connection, chain, to.closed_by)
             outcome = write(connection, batch.prepared)
             positions.advance(connection, chain, to)
             saw_epoch(connection, chain[1])
@@ -326,6 +330,13 @@ def catch_up(
         snapshot = session.restore() if from_snapshot else None
         report = session.once(upto=upto, progress=progress)
     return replace(report, snapshot=snapshot, seconds=monotonic() - began)
+
+
+def _require_none_stranded(connection: Connection[Any], chain: Chain, closed_by: int) -> None:
+    """What this database applied by itself is in the chain that ends here."""
+    rows = unsealed_rows(connection).get(chain, 0)
+    if rows:
+        raise StrandedHere(*chain, closed_by, rows)
 
 
 def _cut(listed: Listing, upto: int) -> Listing:

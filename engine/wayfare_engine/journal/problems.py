@@ -82,3 +82,21 @@ class EpochOver(SaidToPeople):
             f"the chain of site {self.site}, epoch {self.epoch}, was closed by epoch {self.by}: "
             "this site no longer seals under it"
         )
+
+
+@dataclass(eq=False)
+class StrandedHere(SaidToPeople):
+    """This database wrote rows of a chain that was closed before they were sealed."""
+
+    site: str
+    epoch: int
+    closed_by: int
+    rows: int
+
+    def __str__(self) -> str:
+        return (
+            f"this database has {self.rows:,} rows of {self.site}, epoch {self.epoch}, that were "
+            f"not sealed when epoch {self.closed_by} closed its chain, and its projections hold "
+            "what they say; run `wayfare reconcile recover` and `wayfare ledger rebuild` here, and "
+            "then this again"
+        )

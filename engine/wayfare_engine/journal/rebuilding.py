@@ -152,7 +152,7 @@ def _fence(connection: Connection[Any], discard: int | None, clock: Callable[[],
             pending = connection.execute(
                 "SELECT FROM wayfare.seal_intents WHERE sealed_at IS NULL LIMIT 1"
             ).rowcount
-            unsealed = sum(unsealed_rows(connection).values())
+            unsealed = _left_unsealed(connection)
             if pending or unsealed != (discard or 0):
                 raise RowsUnsealed(unsealed, discard, bool(pending))
             connection.execute(_GIVE_UP, (clock(),))
@@ -170,6 +170,18 @@ def _fence(connection: Connection[Any], discard: int | None, clock: Callable[[],
             )
     except psycopg.errors.LockNotAvailable:
         raise NotFenced(_LOCK_SECONDS) from None
+
+
+def _left_unsealed(connection: Connection[Any]) -> int:
+    """Rows in no segment, without those of stranded tails that are in the store."""
+    recovered: Mapping[positions.Chain, int] = {
+        (site, epoch): rows
+        for site, epoch, rows in connection.execute(
+            "SELECT site, epoch, max(rows) FROM wayfare.recovered_tails GROUP BY 1, 2"
+        )
+    }
+    found = unsealed_rows(connection).items()
+    return sum(max(0, rows - recovered.get(chain, 0)) for chain, rows in found)
 
 
 def _empty(connection: Connection[Any], before: _Digests) -> None:
@@ -195,6 +207,7 @@ def _release(connection: Connection[Any]) -> tuple[_Digests, int]:
         ).fetchone()
         assert row is not None, "a rebuild is under way"
         epoch, held, before, discarded = row
+        connection.execute("UPDATE wayfare.recovered_tails SET rebuilt = true WHERE NOT rebuilt")
         if site_epoch(connection).epoch == epoch:
             raise_epoch(connection, epoch, held=held)
     return before, int(discarded)

@@ -37,8 +37,9 @@ class RowsUnsealed(SaidToPeople):
         if self.discard is None:
             return (
                 f"{self.rows:,} rows of this database are in no segment, and a rebuild reads only "
-                "the chains: start a worker, which seals them, and try again; or give up what they "
-                f"changed with --discard-unsealed {self.rows}"
+                "the chains. At the site that acts start a worker, which seals them; at one that "
+                "was replaced put them into the store with `wayfare reconcile recover`; or give up "
+                f"what they changed with --discard-unsealed {self.rows}"
             )
         return (
             f"{self.rows:,} rows of this database are in no segment, not {self.discard:,}: look "
