@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = Field(default=5.0, ge=0, le=600)
     body_limit: int = Field(default=64 * 1024, ge=1024)
+    decision_ack: Literal["async", "committed"] = "async"
     events_body_limit: int = Field(default=1024 * 1024, ge=1024)
     event_repeat_seconds: float = Field(default=86400.0, ge=60)
     ledger_flush_seconds: float = Field(default=0.05, gt=0, le=5)

@@ -65,6 +65,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         site=state.settings.site,
         epoch=state.settings.epoch,
         body_limit=state.settings.body_limit,
+        committed=state.settings.decision_ack == "committed",
     )
     explainer = Explainer(state.postgresql, state.ledger)
 

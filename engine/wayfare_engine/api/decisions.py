@@ -59,6 +59,8 @@ class DecisionResponse(msgspec.Struct, frozen=True):
     plan: str
 
 
+#: How long an answer waits for its commit, where it waits at all.
+_COMMIT_SECONDS = 2.0
 _request = msgspec.json.Decoder(DecisionRequest)
 _context = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
@@ -84,6 +86,7 @@ class DecisionRoute:
         site: str,
         epoch: int,
         body_limit: int,
+        committed: bool = False,
     ) -> None:
         self._inner = inner
         self._snapshot = snapshot
@@ -97,6 +100,7 @@ class DecisionRoute:
         self._site = site
         self._epoch = epoch
         self._body_limit = body_limit
+        self._committed = committed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -109,7 +113,9 @@ class DecisionRoute:
             self._authenticator.require(credential(scope["headers"]), KeyScope.DECIDE)
             raw = await read_body(scope, receive, self._body_limit)
             began = time.perf_counter()
-            body = self.decide(raw)
+            decision_id, body = self.decide(raw)
+            if self._committed and not await self._ledger.committed(decision_id, _COMMIT_SECONDS):
+                raise _not_committed()
             self._metrics.decision_seconds.observe(time.perf_counter() - began)
         except Denied as error:
             problem = denied(error)
@@ -133,8 +139,9 @@ class DecisionRoute:
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
-    def decide(self, raw: bytes) -> bytes:
-        """Request body to answer body; puts the row in the ledger. Raises Problem."""
+    def decide(self, raw: bytes) -> tuple[uuid.UUID, bytes]:
+        """Request body to the decision's id and the answer's body; puts the row in the ledger's
+        buffer. Raises Problem."""
         request, context = decode(raw)
         snapshot = self._snapshot()
         if snapshot is None:
@@ -188,9 +195,11 @@ class DecisionRoute:
             )
         )
         if not taken:
+            if self._committed:
+                raise _not_committed()
             degraded = (*degraded, "ledger")
         self._metrics.decisions.labels(request.slot, "offered" if winner else "nothing").inc()
-        return _encode(
+        return decision_id, _encode(
             DecisionResponse(
                 decision_id=str(decision_id),
                 slot=request.slot,
@@ -224,6 +233,15 @@ def context_of(raw: msgspec.Raw) -> dict[str, Any]:
         return _context.decode(raw)
     except msgspec.ValidationError as error:
         raise wrong_types(error, "$.context") from None
+
+
+def _not_committed() -> Problem:
+    return Problem(
+        503,
+        "store-away",
+        "the decision is not known to be committed; ask again",
+        headers=((b"retry-after", b"2"),),
+    )
 
 
 def unknown_slot(slot: str) -> Problem:
