@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     refresh_seconds: float = Field(default=300.0, ge=1)
     poll_seconds: float = Field(default=2.0, gt=0)
     object_store_url: str | None = None
+    object_store_timeout_seconds: float = Field(default=30.0, gt=0, le=600)
     recovery_plan: str = "default"
     master_key_file: Path | None = None
     lease_ttl_seconds: float = Field(default=30.0, gt=0, le=600)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tests.harness.site import Role, Settings, main
-
-_context = multiprocessing.get_context("forkserver")
-# A child also imports what the program imports that started it, so that is loaded once too.
-_context.set_forkserver_preload(["tests.harness.site", "tests.harness.sites", "pytest"])
+from tests.servers.forking import context
 
 
 class SiteProcess:
@@ -21,7 +17,7 @@ class SiteProcess:
     def __init__(self, role: Role, settings: Settings, *, crash: str | None, log: Path) -> None:
         self.role, self.log, self.crash = role, log, crash
         self.settings = settings
-        self._process: ForkServerProcess = _context.Process(
+        self._process: ForkServerProcess = context.Process(
             target=main, args=(role, settings, crash, log), daemon=True
         )
         self._process.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 import uuid
@@ -10,13 +9,11 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from tests.servers.forking import context
 from wayfare_engine import crashpoints
 from wayfare_engine.lease import Statement, TakeEpoch, Terms
 from wayfare_engine.lease.take_epoch import next_epoch
 from wayfare_engine.objectstore import open_store
-
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["tests.lease.processes"])
 
 
 def take_next(dsn: str, url: str, crash: str | None) -> None:

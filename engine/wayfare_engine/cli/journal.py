@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wayfare_engine.cli import journal_catch_up
-from wayfare_engine.cli.options import (
+from wayfare_engine.cli.progress import progress_bar
+from wayfare_engine.cli.recovery_options import (
     AsJson,
     Dsn,
     Plan,
     StoreUrl,
-    address,
-    plan_of,
-    site_of,
+    direct_address,
+    open_named_store,
+    plan_name,
+    site_name,
 )
-from wayfare_engine.cli.options import opened as opened_store
-from wayfare_engine.cli.progress import bar
 from wayfare_engine.errors import FAILED
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def status(dsn: Dsn = None, site: Site = None, as_json: AsJson = False) -> None:
 
     from wayfare_engine.journal.status import status as ask
 
-    with psycopg.connect(address(dsn), autocommit=True) as connection:
-        found = ask(connection, site_of(site))
+    with psycopg.connect(direct_address(dsn), autocommit=True) as connection:
+        found = ask(connection, site_name(site))
     if as_json:
         typer.echo(json.dumps(found.facts()))
     else:
@@ -82,9 +82,9 @@ def verify(
     """
     from wayfare_engine.journal.verify import verify as check
 
-    opened = opened_store(store)
-    with bar("verifying") as told:
-        found = check(opened, plan=plan_of(plan), site=site, epoch=epoch, progress=told)
+    opened = open_named_store(store)
+    with progress_bar("verifying") as told:
+        found = check(opened, plan=plan_name(plan), site=site, epoch=epoch, progress=told)
     if as_json:
         typer.echo(
             json.dumps(
@@ -118,7 +118,7 @@ def tail(
 
     Example: wayfare journal tail --store s3://recovery/retail --site east -n 20 --follow
     """
-    opened, wanted = opened_store(store), plan_of(plan)
+    opened, wanted = open_named_store(store), plan_name(plan)
     from wayfare_engine.journal.chain import chains
 
     reached: dict[tuple[str, int], tuple[int, str]] = {}

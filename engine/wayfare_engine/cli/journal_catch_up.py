@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wayfare_engine.cli.options import AsJson, Dsn, Plan, StoreUrl, address, plan_of
-from wayfare_engine.cli.options import opened as opened_store
-from wayfare_engine.cli.progress import bar, counting
+from wayfare_engine.cli.progress import counting, progress_bar
+from wayfare_engine.cli.recovery_options import (
+    AsJson,
+    Dsn,
+    Plan,
+    StoreUrl,
+    direct_address,
+    open_named_store,
+    plan_name,
+)
 
 if TYPE_CHECKING:
     from wayfare_engine.journal.catch_up import CatchUp, CatchUpReport
@@ -65,12 +72,12 @@ def catch_up(
     from wayfare_engine.customers import applying
     from wayfare_engine.journal.catch_up import CatchUp
 
-    opened, wanted = opened_store(store), plan_of(plan)
+    opened, wanted = open_named_store(store), plan_name(plan)
     applying.register()
-    with CatchUp.opened(address(dsn), opened, plan=wanted) as session:
-        with bar("restoring a snapshot", bytes_=True) as told:
+    with CatchUp.opened(direct_address(dsn), opened, plan=wanted) as session:
+        with progress_bar("restoring a snapshot", bytes_=True) as told:
             snapshot = session.restore(progress=told) if from_snapshot else None
-        with bar("catching up") as told:
+        with progress_bar("catching up") as told:
             report = session.once(progress=told)
         _say(report, snapshot, as_json)
         _fetch_blobs(session, opened, as_json)
@@ -113,7 +120,7 @@ def _fetch_blobs(session: CatchUp, store: ObjectStore, as_json: bool) -> None:
 def _history(session: CatchUp, as_json: bool) -> None:
     from wayfare_engine.journal.history import bring_history
 
-    with bar("bringing history") as told:
+    with progress_bar("bringing history") as told:
         brought = bring_history(session, progress=told)
     left_out = [f"{site}/{epoch}" for site, epoch in brought.left_out]
     if as_json:
@@ -157,11 +164,16 @@ def take_snapshot(
     from wayfare_engine.clock import now
     from wayfare_engine.journal.snapshot import snapshot_id, take
 
-    opened = opened_store(store)
+    opened = open_named_store(store)
     name = snapshot_id(now(), secrets.token_hex(4))
     with counting("writing a snapshot") as told:
         manifest = take(
-            address(dsn), opened, plan=plan_of(plan), snapshot=name, clock=now, progress=told
+            direct_address(dsn),
+            opened,
+            plan=plan_name(plan),
+            snapshot=name,
+            clock=now,
+            progress=told,
         )
     facts = {"id": manifest.id, "rows_covered": manifest.rows_covered, "bytes": manifest.size}
     typer.echo(
@@ -180,7 +192,7 @@ def list_snapshots(store: StoreUrl = None, as_json: AsJson = False) -> None:
     """
     from wayfare_engine.journal.snapshots import snapshots
 
-    found = list(snapshots(opened_store(store)))
+    found = list(snapshots(open_named_store(store)))
     if as_json:
         typer.echo(json.dumps([_facts(one) for one in found]))
         return
@@ -215,7 +227,7 @@ def prune_snapshots(
     """
     from wayfare_engine.journal.snapshots import prune
 
-    removed = prune(opened_store(store), keep=keep)
+    removed = prune(open_named_store(store), keep=keep)
     if as_json:
         typer.echo(json.dumps({"removed": removed}))
     else:

@@ -11,14 +11,14 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from wayfare_engine.cli import ledger_diff, ledger_rebuild
-from wayfare_engine.cli.ledger_options import (
+from wayfare_engine.cli.progress import named_progress
+from wayfare_engine.cli.recovery_options import (
     AsJson,
     Dsn,
-    Site,
     StoreUrl,
-    address,
-    open_store,
-    progress,
+    ThisSite,
+    direct_address,
+    open_named_store,
     site_name,
 )
 
@@ -50,7 +50,7 @@ def digest(
         ),
     ] = None,
     store: StoreUrl = None,
-    site: Site = None,
+    site: ThisSite = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the digest of each table that follows from the chains: equal tables have equal digests.
@@ -66,14 +66,14 @@ def digest(
     from wayfare_engine.journal import digesting
 
     in_store = out is not None and out.startswith(ledger_diff.IN_STORE)
-    opened = open_store(store) if in_store else None
+    opened = open_named_store(store) if in_store else None
     with ExitStack() as stack:
         if out is None or opened is not None:
             file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="wayfare-digest-")).file
         else:
             file = stack.enter_context(_new_file(Path(out)))
-        told = stack.enter_context(progress("hashing"))
-        with digesting.one_snapshot(address(dsn)) as connection:
+        told = stack.enter_context(named_progress("hashing"))
+        with digesting.one_snapshot(direct_address(dsn)) as connection:
             taken = digesting.take(connection, file, site=site_name(site), clock=now, progress=told)
         file.flush()
         if opened is not None and out is not None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wayfare_engine.cli.ledger_options import AsJson, StoreUrl, open_store, progress
+from wayfare_engine.cli.progress import named_progress
+from wayfare_engine.cli.recovery_options import AsJson, StoreUrl, open_named_store
 from wayfare_engine.errors import FAILED
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _opened(given: str, rows: str | None, store: str | None) -> Iterator[_Side]:
     with ExitStack() as stack:
         if _is_database(given):
             label = _label(given)
-            with progress(f"hashing {label}") as told:
+            with named_progress(f"hashing {label}") as told:
                 digest, connection = stack.enter_context(
                     digesting.digested(given, label, site=label, clock=now, progress=told)
                 )
@@ -138,7 +139,7 @@ def _opened(given: str, rows: str | None, store: str | None) -> Iterator[_Side]:
             return
         read = stack.enter_context(digesting.one_snapshot(rows)) if rows else None
         if given.startswith(IN_STORE):
-            yield _Side(digesting.opened_in_store(open_store(store), given), read)
+            yield _Side(digesting.opened_in_store(open_named_store(store), given), read)
         else:
             yield _Side(stack.enter_context(digesting.opened_file(Path(given))), read)
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wayfare_engine.cli.ledger_options import (
+from wayfare_engine.cli.progress import named_progress
+from wayfare_engine.cli.recovery_options import (
     AsJson,
     Dsn,
     Plan,
-    Site,
     StoreUrl,
-    address,
-    open_store,
+    ThisSite,
+    direct_address,
+    open_named_store,
     plan_name,
-    progress,
     site_name,
 )
 
@@ -34,7 +34,7 @@ def rebuild(
     dsn: Dsn = None,
     store: StoreUrl = None,
     plan: Plan = None,
-    site: Site = None,
+    site: ThisSite = None,
     discard_unsealed: Annotated[
         int | None,
         typer.Option(
@@ -59,9 +59,9 @@ def rebuild(
     from wayfare_engine.customers import applying
     from wayfare_engine.journal.rebuilding import rebuild as run
 
-    opened, where = open_store(store), address(dsn)
+    opened, where = open_named_store(store), direct_address(dsn)
     applying.register()
-    with progress("rebuilding:") as told:
+    with named_progress("rebuilding:") as told:
         report = run(
             where,
             opened,

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wayfare_engine.cli.options import (
+from wayfare_engine.cli.progress import progress_bar
+from wayfare_engine.cli.recovery_options import (
     AsJson,
     Dsn,
     Plan,
     StoreUrl,
     ThisSite,
-    address,
-    opened,
-    plan_of,
-    site_of,
+    direct_address,
+    open_named_store,
+    plan_name,
+    site_name,
 )
-from wayfare_engine.cli.progress import bar
 from wayfare_engine.errors import FAILED
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ def recover(
 
     from wayfare_engine.reconcile import recover as run
 
-    found_store = opened(store)
+    found_store = open_named_store(store)
     with (
-        psycopg.connect(address(dsn), autocommit=True) as connection,
-        bar("recovering") as told,
+        psycopg.connect(direct_address(dsn), autocommit=True) as connection,
+        progress_bar("recovering") as told,
     ):
-        found = run(connection, found_store, plan=plan_of(plan), site=site_of(site), progress=told)
+        found = run(
+            connection, found_store, plan=plan_name(plan), site=site_name(site), progress=told
+        )
     if as_json:
         typer.echo(json.dumps([tail.facts() for tail in found]))
         return
@@ -81,8 +83,8 @@ def list_tails(dsn: Dsn = None, store: StoreUrl = None, as_json: AsJson = False)
     from wayfare_engine.reconcile import tails
     from wayfare_engine.reconcile.report import merged_in
 
-    with psycopg.connect(address(dsn), autocommit=True) as connection:
-        found = [(tail, merged_in(connection, tail)) for tail in tails(opened(store))]
+    with psycopg.connect(direct_address(dsn), autocommit=True) as connection:
+        found = [(tail, merged_in(connection, tail)) for tail in tails(open_named_store(store))]
     if as_json:
         typer.echo(json.dumps([tail.facts() | {"mergedIn": epoch} for tail, epoch in found]))
         return
@@ -120,18 +122,18 @@ def merge(
     from wayfare_engine.reconcile.tail import find
 
     applying.register()
-    found_store = opened(store)
+    found_store = open_named_store(store)
     wanted = [find(found_store, name) for name in tail or ()] or tails(found_store)
     told: list[dict[str, Any]] = []
-    with psycopg.connect(address(dsn), autocommit=True) as connection:
+    with psycopg.connect(direct_address(dsn), autocommit=True) as connection:
         for one in sorted(wanted, key=lambda t: -t.manifest.epoch):
-            with bar(f"merging {one.digest[:12]}") as progress:
+            with progress_bar(f"merging {one.digest[:12]}") as progress:
                 done = run(
                     connection,
                     found_store,
                     one,
-                    plan=plan_of(plan),
-                    site=site_of(site),
+                    plan=plan_name(plan),
+                    site=site_name(site),
                     ids=new_id,
                     clock=now,
                     progress=progress,
@@ -168,9 +170,9 @@ def show(
     from wayfare_engine.reconcile import entries, summary
     from wayfare_engine.reconcile.tail import find
 
-    found_store = opened(store)
+    found_store = open_named_store(store)
     wanted = find(found_store, tail)
-    with psycopg.connect(address(dsn), autocommit=True) as connection:
+    with psycopg.connect(direct_address(dsn), autocommit=True) as connection:
         if rows is not None:
             with rows.open("w") as file:
                 for entry in entries(connection, found_store, wanted):

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from wayfare_engine.errors import SaidToPeople
+from wayfare_engine.errors import MISSING, SaidToPeople
 from wayfare_engine.store.postgresql import patient
 
 _LOCK = (0x57465345, 1)  # "WFSE"
@@ -27,11 +27,22 @@ _SERVER_NOTICES = {
 class PooledConnection(SaidToPeople):
     """A pooler stands between: a session lock would belong to whoever gets the session next."""
 
+    exit_code = MISSING
+
+    what: str
+
     def __str__(self) -> str:
         return (
-            "sealing needs a direct connection to PostgreSQL, and the address given leads to a "
-            "pooler; set WAYFARE_POSTGRESQL_DIRECT_DSN"
+            f"{self.what} needs a direct connection to PostgreSQL, and the address given leads to "
+            "a pooler; set WAYFARE_POSTGRESQL_DIRECT_DSN"
         )
+
+
+def require_direct(connection: Connection[Any], what: str) -> None:
+    """Raise PooledConnection, naming what needs it, unless no pooler stands between."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row is None or int(row[0]) != connection.info.backend_pid:
+        raise PooledConnection(what)
 
 
 def open_session(dsn: str) -> Connection[Any] | None:
@@ -47,9 +58,7 @@ def open_session(dsn: str) -> Connection[Any] | None:
                 connection.execute("SELECT set_config(%s, %s, false)", (name, value))
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET DateStyle = 'ISO'")
-        row = connection.execute("SELECT pg_backend_pid()").fetchone()
-        if row is None or int(row[0]) != connection.info.backend_pid:
-            raise PooledConnection
+        require_direct(connection, "sealing")
         row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _LOCK).fetchone()
         if row is not None and row[0]:
             return connection

@@ -120,3 +120,20 @@ class Replicated(SaidToPeople):
             "each take the same epoch. Use one bucket that both sites reach, or a store that "
             "confirms a write only when every copy has it"
         )
+
+
+@dataclass(eq=False)
+class DatabaseOfAnotherSite(SaidToPeople):
+    """The database sealed, or took epochs, as another site than the one that is meant."""
+
+    exit_code = USAGE
+
+    site: str
+    other: str
+
+    def __str__(self) -> str:
+        return (
+            f"the database given is site {self.other}'s, and site {self.site} was asked for; "
+            "nothing was taken. Give the address of this site's own database, or --site "
+            f"{self.other}"
+        )

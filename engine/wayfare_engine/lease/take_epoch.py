@@ -27,7 +27,7 @@ from wayfare_engine.journal.closing import close_chain
 from wayfare_engine.lease.beats import BeatWatch
 from wayfare_engine.lease.epochs import Lease, Statement, highest, put_acting, read, read_acting
 from wayfare_engine.lease.epochs import take as take_object
-from wayfare_engine.lease.problems import NotStale, StatementNeeded
+from wayfare_engine.lease.problems import DatabaseOfAnotherSite, NotStale, StatementNeeded
 from wayfare_engine.lease.terms import Takeover, Terms
 from wayfare_engine.lease.terms import boottime as real_boottime
 from wayfare_engine.ledger.fence import raise_epoch, site_epoch
@@ -62,17 +62,32 @@ Grounds = Statement | Stale | Quiesced
 Chain = tuple[str, int]
 
 
+def require_site(connection: psycopg.Connection[Any], site: str) -> None:
+    """Raise DatabaseOfAnotherSite when this database acted as another site than `site`."""
+    found = connection.execute(
+        "SELECT site FROM wayfare.sealed_epochs UNION SELECT site FROM wayfare.epochs_taken "
+        "ORDER BY site"
+    ).fetchall()
+    others = [other for (other,) in found if other != site]
+    if others:
+        raise DatabaseOfAnotherSite(site, others[0])
+
+
+def taken_here(connection: psycopg.Connection[Any], lease: Lease) -> bool:
+    """Whether this database set out to take this very lease."""
+    found = connection.execute(
+        "SELECT nonce FROM wayfare.epochs_taken WHERE plan = %s AND epoch = %s",
+        (lease.plan, lease.epoch),
+    ).fetchone()
+    return found is not None and found[0] == lease.nonce
+
+
 def next_epoch(connection: psycopg.Connection[Any], store: ObjectStore, plan: str) -> int:
     """The epoch to take next; one of ours that was begun and not finished, if there is one."""
     last = highest(store, plan, seen=site_epoch(connection).highest_seen)
     if last is None:
         return 1
-    begun = connection.execute(
-        "SELECT nonce FROM wayfare.epochs_taken WHERE plan = %s AND epoch = %s",
-        (plan, last.epoch),
-    ).fetchone()
-    ours = begun is not None and begun[0] == last.nonce
-    if ours and read_acting(store, plan, last.epoch) is None:
+    if taken_here(connection, last) and read_acting(store, plan, last.epoch) is None:
         return last.epoch
     return last.epoch + 1
 

@@ -64,6 +64,11 @@ def acting(plan: str, epoch: int) -> str:
     return f"acting/{plan}/{epoch:0{EPOCH_DIGITS}d}"
 
 
+def beats(plan: str) -> str:
+    """Prefix of the newest beats of a plan's sites."""
+    return f"beats/{plan}/"
+
+
 def beat(plan: str, site: str) -> str:
     """A site's newest beat; overwritten."""
     return f"beats/{plan}/{site}"

@@ -1,4 +1,4 @@
-"""Options that several groups of commands have in common, and what they mean when not given."""
+"""Options that the commands of the journal and the lease share, and what they stand for."""
 
 from __future__ import annotations
 
@@ -33,8 +33,25 @@ ThisSite = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def address(given: str | None) -> str:
-    """The address past any pooler. Raises MissingSetting."""
+def open_named_store(given: str | None) -> ObjectStore:
+    """The store that `--store` or the environment names. Raises MissingSetting, StoreProblem."""
+    from wayfare_engine.objectstore import open_store
+    from wayfare_engine.settings import MissingSetting, load_settings
+
+    settings = load_settings(postgresql_dsn="")
+    found = given or settings.object_store_url
+    if not found:
+        raise MissingSetting("WAYFARE_OBJECT_STORE_URL", "is not set; or give --store")
+    return open_store(found, timeout_seconds=settings.object_store_timeout_seconds)
+
+
+def plan_name(given: str | None) -> str:
+    """The recovery plan's name."""
+    return given or os.environ.get("WAYFARE_RECOVERY_PLAN") or "default"
+
+
+def direct_address(given: str | None) -> str:
+    """The address of PostgreSQL past any pooler. Raises MissingSetting."""
     if given:
         return given
     from wayfare_engine.settings import load_settings
@@ -42,22 +59,6 @@ def address(given: str | None) -> str:
     return load_settings().direct_dsn
 
 
-def opened(url: str | None) -> ObjectStore:
-    """The object store. Raises MissingSetting, StoreProblem."""
-    from wayfare_engine.objectstore import open_store
-    from wayfare_engine.settings import MissingSetting
-
-    found = url or os.environ.get("WAYFARE_OBJECT_STORE_URL")
-    if not found:
-        raise MissingSetting("WAYFARE_OBJECT_STORE_URL", "is not set; or give --store")
-    return open_store(found)
-
-
-def plan_of(given: str | None) -> str:
-    """The recovery plan's name."""
-    return given or os.environ.get("WAYFARE_RECOVERY_PLAN") or "default"
-
-
-def site_of(given: str | None) -> str:
-    """This site's name."""
+def site_name(given: str | None) -> str:
+    """This site."""
     return given or os.environ.get("WAYFARE_SITE") or "local"

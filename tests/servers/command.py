@@ -1,0 +1,69 @@
+"""`wayfare`, as people and scripts run it: a process of its own, with nothing of this environment.
+
+A run is forked from a process that has loaded everything, so that it starts at once.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import obstore  # noqa: F401 - loaded once, as all below, in the process that runs are forked from
+import psycopg  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+import rich.progress  # noqa: F401
+
+from tests.servers.forking import context
+from wayfare_engine.cli import application
+from wayfare_engine.customers import applying  # noqa: F401
+from wayfare_engine.journal import catch_up, sealer, snapshot, status, verify  # noqa: F401
+from wayfare_engine.lease import take_epoch  # noqa: F401
+
+_OWN = ("WAYFARE_", "AWS_", "AZURE_", "GOOGLE_")
+
+
+def clean_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """This environment without settings of the program and of stores, and with `given`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_OWN)}
+    return kept | {"COLUMNS": "200"} | dict(given)
+
+
+def arguments(*words: str) -> list[str | Path]:
+    """What to start for a run that is not forked."""
+    return [Path(sys.executable).parent / "wayfare", *words]
+
+
+def wayfare(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `wayfare WORDS` to its end, with no terminal. No run may show a stack trace."""
+    with tempfile.TemporaryDirectory(prefix="wayfare-run-") as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = context.Process(
+            target=_run, args=(words, clean_environment(environment), out, err)
+        )
+        process.start()
+        process.join(180)
+        assert process.exitcode is not None, f"wayfare {words} hangs"
+        done = subprocess.CompletedProcess(
+            words, process.exitcode, out.read_text(), err.read_text()
+        )
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    return done
+
+
+def _run(words: tuple[str, ...], environment: dict[str, str], out: Path, err: Path) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, file, flags in (
+        (0, Path(os.devnull), os.O_RDONLY),
+        (1, out, os.O_WRONLY | os.O_CREAT),
+        (2, err, os.O_WRONLY | os.O_CREAT),
+    ):
+        opened = os.open(file, flags, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    sys.exit(application.run(words))
