@@ -14,7 +14,7 @@ class Guard:
     """Holds one number: the moment on CLOCK_BOOTTIME at which the right to act ends.
 
     `may_send()` returns the seconds that are left, 0.0 when there is no right to act. It is one
-    clock read and one subtraction (about 0.2 µs, `bench.journal.guard`): the deadline is computed
+    clock read and one subtraction (about 0.4 µs, `bench.journal.guard`): the deadline is computed
     by the check, and the function is a closure, so that nothing is looked up on `self`. A process
     that was stopped or suspended past the deadline gets 0.0 at its first call.
 
