@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
-from tests.journal.making import PLAN, SITE, put_chain, rows, seal_all, write
+from psycopg.conninfo import make_conninfo
+
+from tests.journal.making import PLAN, SITE, put_chain, rows, seal_all, transaction, write
+from tests.journal.superuser import OperatedPostgresql
+from tests.servers.command import wayfare
+from tests.servers.wait import until
 from wayfare_engine.clock import now
 from wayfare_engine.journal.closing import close_chain
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.marker import claim
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYFARE_")}
-    return subprocess.run(
-        [Path(sys.executable).parent / "wayfare", "journal", *arguments],
-        env=kept | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`wayfare journal WORDS`."""
+    return wayfare("journal", *words, **environment)
 
 
 def test_status_of_a_site(dsn: str, store: ObjectStore) -> None:
@@ -41,6 +36,34 @@ def test_status_of_a_site(dsn: str, store: ObjectStore) -> None:
     assert "sealed   4 rows" in done.stdout
     assert "waiting  2 rows" in done.stdout
     assert "nobody seals" in done.stdout
+
+
+def test_status_names_the_transaction_that_holds_sealing_back(
+    operated: OperatedPostgresql, store: ObjectStore
+) -> None:
+    dsn = operated.server.database()
+    other = make_conninfo(dsn, dbname="postgres")
+    with transaction(other) as forgotten:
+        forgotten.execute("SELECT 'something long'")
+        write(dsn, rows(4))
+        assert seal_all(dsn, store) == 0
+        done = until(
+            lambda: (
+                found if (found := run("status", "--dsn", dsn, "--site", SITE)).returncode else None
+            ),
+            seconds=60,
+            what="the transaction is old enough to be told of",
+        )
+        assert done.returncode == 1
+        assert "waiting  4 rows" in done.stdout
+        assert "SealingStalled (LongTransaction)" in done.stdout
+        for word in (f"process {forgotten.info.backend_pid}", "postgres", "'something long'"):
+            assert word in done.stdout, done.stdout
+        facts = json.loads(run("status", "--json", "--dsn", dsn, "--site", SITE).stdout)
+        assert facts["horizonAge"] > 10
+        assert facts["horizonHolder"]["pid"] == forgotten.info.backend_pid
+    assert seal_all(dsn, store) == 4
+    assert run("status", "--dsn", dsn, "--site", SITE).returncode == 0
 
 
 def test_verify_names_what_is_wrong_and_fails(store: ObjectStore) -> None:

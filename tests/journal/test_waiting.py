@@ -15,7 +15,7 @@ from tests.journal.superuser import OperatedPostgresql
 from tests.servers.wait import until
 from wayfare_engine.clock import now
 from wayfare_engine.journal.closing import close_chain
-from wayfare_engine.journal.horizon import Holder, HorizonWatch, horizon, stalled
+from wayfare_engine.journal.horizon import HorizonWatch, SealingStalled, horizon, stalled
 from wayfare_engine.journal.problems import ChainConflict, EpochOver
 from wayfare_engine.journal.status import status
 from wayfare_engine.journal.waiting import journaled, wait_journaled, wait_journaled_async
@@ -127,16 +127,20 @@ def test_create_database_from_a_template_is_named(operated: OperatedPostgresql) 
         with psycopg.connect(dsn, autocommit=True) as cloning:
             cloning.execute("CREATE DATABASE a_fork TEMPLATE a_template STRATEGY file_copy")
 
-    seen: list[Holder] = []
+    seen: list[SealingStalled] = []
     thread = threading.Thread(target=clone)
     thread.start()
     while thread.is_alive():
         told = stalled(horizon(connection), after_seconds=0.0)
         if told is not None and told.reason == "CreateDatabase":
-            seen.append(told.holder)
+            seen.append(told)
     thread.join()
     assert seen
-    assert seen[0].query.startswith("CREATE DATABASE a_fork")
+    holder = seen[0].holder
+    assert holder.query.startswith("CREATE DATABASE a_fork")
+    for word in (f"process {holder.pid}", holder.database, "CREATE DATABASE a_fork"):
+        assert word in seen[0].message
+    assert holder.database == connection.info.dbname
     for name in ("a_fork", "a_template"):
         connection.execute(f"DROP DATABASE {name}".encode())
     connection.close()
