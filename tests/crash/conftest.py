@@ -11,8 +11,10 @@ import pytest
 
 from tests.crash.children import Children, running_children
 from tests.crash.scenario import Place
+from tests.crash.sending import WINDOW
 from tests.servers.emptying import empty, remember
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
+from tests.servers.receivers import Dedupe, Receiver, running_receivers
 
 _COUNTS = pytest.StashKey[Counter[str]]()
 
@@ -51,8 +53,20 @@ dr_server = pytest.fixture(scope="package")(_server)
 
 
 @pytest.fixture
-def place(live_server: PostgresqlServer, dr_server: PostgresqlServer, tmp_path: Path) -> Place:
+def receivers(tmp_path: Path) -> Iterator[dict[Dedupe, Receiver]]:
+    with running_receivers(tmp_path / "receivers", limit=WINDOW) as running:
+        yield running
+
+
+@pytest.fixture
+def place(
+    live_server: PostgresqlServer,
+    dr_server: PostgresqlServer,
+    receivers: dict[Dedupe, Receiver],
+    tmp_path: Path,
+) -> Place:
     """Both databases and the store are empty."""
     empty(live_server.dsn)
     empty(dr_server.dsn)
-    return Place(live_server.dsn, dr_server.dsn, f"file://{tmp_path}/store", tmp_path)
+    hosts = {kind: receiver.url for kind, receiver in receivers.items()}
+    return Place(live_server.dsn, dr_server.dsn, f"file://{tmp_path}/store", tmp_path, hosts)

@@ -11,7 +11,8 @@ import json
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ import psycopg
 from tests.catchup.databases import tables
 from tests.journal.making import PLAN, chained_ids
 from tests.servers.emptying import empty
+from tests.servers.receivers import Dedupe, Receiver
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.journal.chain import chains
 from wayfare_engine.journal.sealer import Sealer
@@ -41,7 +43,7 @@ class Place:
     dr: str
     store_url: str
     folder: Path
-    hosts: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[Dedupe, str] = field(default_factory=dict)
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -85,6 +87,11 @@ class Scenario(ABC):
 
     def prepare(self) -> None:  # noqa: B027 - most have nothing to do here
         """In the test, before the first run; both databases and the store are empty."""
+
+    @contextmanager
+    def beside(self, receivers: Mapping[Dedupe, Receiver]) -> Iterator[None]:
+        """In the test, around all runs: what goes on and is not killed."""
+        yield
 
     def before(self, number: int) -> None:  # noqa: B027 - most have nothing to do here
         """In the test, before run number `number`, counted from 0."""

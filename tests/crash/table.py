@@ -11,6 +11,7 @@ from tests.crash.rebuilding import Rebuilding
 from tests.crash.reconciling import Reconciling
 from tests.crash.scenario import Scenario
 from tests.crash.sealing import NewDisk, Sealing
+from tests.crash.sending import Sending
 from tests.crash.snapshotting import Snapshotting
 from tests.crash.taking import Taking
 
@@ -26,6 +27,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Reconciling,
     Committing,
     Buffering,
+    Sending,
 )
 
 #: Points that are killed by a test of their own: point to "file::test".

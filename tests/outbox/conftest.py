@@ -34,9 +34,10 @@ from wayfare_engine.outbox import (
     SendWorker,
     plan_send,
 )
+from wayfare_engine.outbox.channel import Dedupe as Declared
 
 WINDOW = 0.4
-DEDUPE = {"Key": Key(3600.0), "Query": Query(), "None": NoDedupe()}
+DEDUPE: dict[Dedupe, Declared] = {"Key": Key(3600.0), "Query": Query(), "None": NoDedupe()}
 
 
 def now() -> datetime:

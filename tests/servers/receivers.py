@@ -57,6 +57,12 @@ class Record:
     customer: str
 
 
+def records(folder: Path, dedupe: str) -> list[Record]:
+    """Everything that the receiver of this class, whose files are in `folder`, recorded."""
+    lines = (folder / f"{dedupe}.jsonl").read_text().splitlines()
+    return [Record(**json.loads(line)) for line in lines]
+
+
 @dataclass
 class Receiver:
     """One host. `window` is how long a `Key` receiver remembers a key, in seconds."""
@@ -130,8 +136,7 @@ class Receiver:
 
     def records(self) -> list[Record]:
         """Everything that was recorded, from the file."""
-        lines = (self.folder / f"{self.dedupe}.jsonl").read_text().splitlines()
-        return [Record(**json.loads(line)) for line in lines]
+        return records(self.folder, self.dedupe)
 
     def effects(self) -> dict[str, int]:
         """How often each key took effect outside."""
