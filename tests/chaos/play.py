@@ -65,14 +65,22 @@ class Player:
             process = run.processes.get((self.acting, name))
             if process is None or not process.alive:
                 run.start(self.acting, name)
-        run.processes[self.acting, "writer"].end()
+        self._end("writer")
         until(self._all_ended, seconds=30, what="every send has an outcome", every=0.1)
         for name in ("sender-1", "sender-2"):
-            run.processes[self.acting, name].end()
+            while not self._end(name):
+                run.start(self.acting, name, epoch=run.epoch)
+                until(self._all_ended, seconds=30, what="every send has an outcome", every=0.1)
         until(self._all_sealed, seconds=20, what="every row is in the journal", every=0.1)
-        run.processes[self.acting, "sealer"].end()
+        self._end("sealer")
         for left in run.of(other):
             left.kill()
+
+    def _end(self, name: str) -> bool:
+        """End a process for good; whether it did so without dying of its crash point."""
+        process = self.run.processes.pop((self.acting, name))
+        process.end()
+        return not process.crashed
 
     # Steps.
 
@@ -157,7 +165,8 @@ class Player:
             else:
                 self.run.start(site, name)
         for (site, name), process in list(self.run.processes.items()):
-            if site == self.acting and process.crash and not process.alive:
+            # A taker has its own: `_until_taken` starts it until the site may act.
+            if site == self.acting and name != "taker" and process.crashed:
                 self.run.start(site, name)
 
     def _until_taken(self) -> None:

@@ -22,6 +22,7 @@ class SiteProcess:
         )
         self._process.start()
         self._stopped = False
+        self._killed = False
 
     @property
     def alive(self) -> bool:
@@ -32,6 +33,11 @@ class SiteProcess:
     def exit_code(self) -> int | None:
         """Negative: the signal that ended it. None while it is there."""
         return self._process.exitcode
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it died at its crash point, and not of what was done to it here."""
+        return not self.alive and not self._killed and self.exit_code == -signal.SIGKILL
 
     def suspend(self) -> None:
         """SIGSTOP."""
@@ -48,6 +54,7 @@ class SiteProcess:
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         if self.alive:
+            self._killed = True
             self._signal(signal.SIGKILL)
         self._process.join(20)
 
