@@ -85,9 +85,11 @@ def take_turns(
         first_of: dict[str, Send] = {}
         for row in found:
             first_of.setdefault(row[1], Send(*row))
-        return dispatch(
+        turn = dispatch(
             connection, origin, list(first_of.values()), channels=channels, checks=checks, now=now
         )
+    committed(turn)
+    return turn
 
 
 def dispatch(
@@ -100,7 +102,7 @@ def dispatch(
     now: datetime,
 ) -> Turn:
     """Ask again, and write a dispatch, an end, or a hold for each. `attempt` counts on from each
-    send's own."""
+    send's own. Inside a transaction of the caller's, who calls `committed` after it."""
     if not sends:
         return Turn()
     # model: DISPATCH
@@ -143,9 +145,13 @@ def dispatch(
         if rows:
             _writing()
             tx = record(connection, rows)
-    if rows:
-        _written()
     return Turn(tuple(going), tx, refused=len(rows) - len(going), held=len(holds))
+
+
+def committed(turn: Turn) -> None:
+    """To be called when the transaction that `turn` is of has ended."""
+    if turn.tx:
+        _written()
 
 
 _EXPIRED = """
@@ -185,4 +191,5 @@ def end_expired(
     ).fetchall()
     sends = [Send(*row) for row in found]
     turn = dispatch(connection, origin, sends, channels=channels, checks=(expiry,), now=now)
+    committed(turn)
     return turn.refused

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.checks import Check, Refused, ask
-from wayfare_engine.outbox.dispatch import Turn, dispatch
+from wayfare_engine.outbox.dispatch import Turn, committed, dispatch
 from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.outbox.holds import hold
 from wayfare_engine.outbox.in_doubt import Ask, GiveUp, InDoubt, what_to_do
@@ -75,4 +75,5 @@ def resolve(
                 holds[send.send_key] = (verdict.until, verdict.detail)
         hold(connection, holds)
         turn = dispatch(connection, origin, allowed, channels=channels, checks=(), now=now)
+    committed(turn)
     return Resolved(tuple(unknown), turn, tuple(questions))
