@@ -61,6 +61,7 @@ class Player:
         other = next(site for site in SITES if site != self.acting)
         run.sites.postgresql[other].start_again()
         run.restore_servers(self.acting)
+        self._later.clear()
         for name, _ in ROLES:
             process = run.processes.get((self.acting, name))
             if process is None or not process.alive:
