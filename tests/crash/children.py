@@ -42,6 +42,12 @@ class Child:
         """SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def kill(self) -> None:
+        """SIGKILL, stopped or not, and wait until it is gone."""
+        if self._children.ask("wait", self.pid, 0.0) is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-6000:] if self.log.exists() else ""
