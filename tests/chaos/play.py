@@ -67,6 +67,18 @@ class Player:
             if process is None or not process.alive:
                 run.start(self.acting, name)
         self._end("writer")
+        self._until_all_is_done()
+        for left in run.of(other):
+            left.kill()
+
+    def work(self) -> None:
+        """At rest: start the acting site's sealer and senders again, until it is at rest again."""
+        for name in ("sealer", "sender-1", "sender-2"):
+            self.run.start(self.acting, name, epoch=self.run.epoch)
+        self._until_all_is_done()
+
+    def _until_all_is_done(self) -> None:
+        run = self.run
         until(self._all_ended, seconds=30, what="every send has an outcome", every=0.1)
         for name in ("sender-1", "sender-2"):
             while not self._end(name):
@@ -74,8 +86,6 @@ class Player:
                 until(self._all_ended, seconds=30, what="every send has an outcome", every=0.1)
         until(self._all_sealed, seconds=20, what="every row is in the journal", every=0.1)
         self._end("sealer")
-        for left in run.of(other):
-            left.kill()
 
     def _end(self, name: str) -> bool:
         """End a process for good; whether it did so without dying of its crash point."""

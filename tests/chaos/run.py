@@ -14,6 +14,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+from tests.chaos.failback import both_sites_have_the_same, every_row_is_accounted_for, fail_back
 from tests.chaos.invariants import INVARIANTS, look
 from tests.chaos.play import Player
 from tests.chaos.schedule import schedule
@@ -34,9 +35,15 @@ def run_schedule(sites: TwoSites, seed: int, folder: Path) -> dict[str, int]:
         try:
             player.play(steps)
             player.rest()
-            happened = look(run, player.acting, player.wiped)
-            for invariant in INVARIANTS:
-                invariant(happened)
+            decided: dict[str, str] = {}
+            for fail in (False, True):
+                if fail:
+                    decided = fail_back(player)
+                happened = look(run, player.acting, player.wiped)
+                for invariant in INVARIANTS:
+                    invariant(happened)
+            every_row_is_accounted_for(happened, decided)
+            both_sites_have_the_same(happened)
         except Exception as error:
             told = "\n".join(f"  {step}" for step in steps)
             raise ScheduleFailed(
@@ -52,6 +59,8 @@ def run_schedule(sites: TwoSites, seed: int, folder: Path) -> dict[str, int]:
             "effects": counted["effect"],
             "repeats": counted["repeat"],
             "late": counted["late"],
+            "stranded": len(decided),
+            "put back": sum(one == "applied" for one in decided.values()),
         }
 
 

@@ -35,7 +35,7 @@ from wayfare_engine.journal.reading_ahead import (
 )
 from wayfare_engine.journal.restoring import is_empty, restore_newest
 from wayfare_engine.journal.segment import Closed
-from wayfare_engine.journal.unsealed_rows import unsealed_rows
+from wayfare_engine.journal.unsealed_rows import stranded_rows
 from wayfare_engine.ledger.fence import saw_epoch
 from wayfare_engine.objectstore import ObjectStore, StoreUnavailable
 from wayfare_engine.objectstore.marker import check
@@ -276,7 +276,7 @@ class CatchUp:
             if own != batch.without & firsts:
                 batch = load(self._store, Batch(chain, batch.listed, own))
             if to.closed_by is not None:
-                _require_none_stranded(connection, chain, to.closed_by)
+                _require_none_stranded(connection, chain, to)
             outcome = write(connection, batch.prepared)
             positions.advance(connection, chain, to)
             saw_epoch(connection, chain[1])
@@ -332,11 +332,11 @@ def catch_up(
     return replace(report, snapshot=snapshot, seconds=monotonic() - began)
 
 
-def _require_none_stranded(connection: Connection[Any], chain: Chain, closed_by: int) -> None:
+def _require_none_stranded(connection: Connection[Any], chain: Chain, end: Applied) -> None:
     """What this database applied by itself is in the chain that ends here."""
-    rows = unsealed_rows(connection).get(chain, 0)
+    rows = stranded_rows(connection, chain, at_seq=end.seq)
     if rows:
-        raise StrandedHere(*chain, closed_by, rows)
+        raise StrandedHere(*chain, end.closed_by or 0, rows)
 
 
 def _cut(listed: Listing, upto: int) -> Listing:

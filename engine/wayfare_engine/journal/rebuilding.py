@@ -149,12 +149,9 @@ def _fence(connection: Connection[Any], discard: int | None, clock: Callable[[],
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
             before = site_epoch(connection)
             raise_epoch(connection, before.epoch, held=False)
-            pending = connection.execute(
-                "SELECT FROM wayfare.seal_intents WHERE sealed_at IS NULL LIMIT 1"
-            ).rowcount
-            unsealed = _left_unsealed(connection)
+            unsealed, pending = _left_unsealed(connection)
             if pending or unsealed != (discard or 0):
-                raise RowsUnsealed(unsealed, discard, bool(pending))
+                raise RowsUnsealed(unsealed, discard, pending)
             connection.execute(_GIVE_UP, (clock(),))
             # The sealer passes over these. Those of a closed chain are the stranded tail.
             connection.execute(
@@ -172,16 +169,22 @@ def _fence(connection: Connection[Any], discard: int | None, clock: Callable[[],
         raise NotFenced(_LOCK_SECONDS) from None
 
 
-def _left_unsealed(connection: Connection[Any]) -> int:
-    """Rows in no segment, without those of stranded tails that are in the store."""
-    recovered: Mapping[positions.Chain, int] = {
-        (site, epoch): rows
-        for site, epoch, rows in connection.execute(
-            "SELECT site, epoch, max(rows) FROM wayfare.recovered_tails GROUP BY 1, 2"
+def _left_unsealed(connection: Connection[Any]) -> tuple[int, bool]:
+    """Rows in no segment, and whether a segment is half way to the store. Chains whose stranded
+    tail was recovered have neither: they are closed, and the tail is in the store."""
+    recovered = {
+        (site, epoch)
+        for site, epoch in connection.execute("SELECT site, epoch FROM wayfare.recovered_tails")
+    }
+    pending = {
+        (site, epoch)
+        for site, epoch in connection.execute(
+            "SELECT site, epoch FROM wayfare.seal_intents WHERE sealed_at IS NULL"
         )
     }
-    found = unsealed_rows(connection).items()
-    return sum(max(0, rows - recovered.get(chain, 0)) for chain, rows in found)
+    found = unsealed_rows(connection)
+    left = sum(rows for chain, rows in found.items() if chain not in recovered)
+    return left, bool(pending - recovered)
 
 
 def _empty(connection: Connection[Any], before: _Digests) -> None:

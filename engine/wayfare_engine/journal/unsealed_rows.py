@@ -39,3 +39,21 @@ def unsealed_rows(connection: Connection[Any]) -> dict[Chain, int]:
         f"SELECT site, epoch, count(*) FROM ({UNSEALED_IDS}) u GROUP BY 1, 2"  # noqa: S608
     ).fetchall()
     return {(site, epoch): count for site, epoch, count in found}
+
+
+def stranded_rows(connection: Connection[Any], chain: Chain, *, at_seq: int) -> int:
+    """How many rows that this database wrote under a chain are not among its `at_seq` rows, where
+    it was closed. A segment that was put and not marked as sealed is among them."""
+    row = connection.execute(
+        "SELECT count(*) FROM wayfare.ledger l WHERE l.site = %(site)s AND l.epoch = %(epoch)s "
+        "AND EXISTS (SELECT FROM wayfare.sealed_epochs c "
+        "  WHERE c.site = l.site AND c.epoch = l.epoch) "
+        "AND l.tx > coalesce((SELECT i.to_tx FROM wayfare.seal_intents i "
+        "  WHERE i.site = %(site)s AND i.epoch = %(epoch)s AND i.last <= %(at)s "
+        "  ORDER BY i.first DESC LIMIT 1), '0'::xid8) "
+        "AND NOT EXISTS (SELECT FROM wayfare.settled_rows s WHERE s.id = l.id) "
+        "AND NOT EXISTS (SELECT FROM wayfare.discarded_rows d WHERE d.id = l.id)",
+        {"site": chain[0], "epoch": chain[1], "at": at_seq},
+    ).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return int(row[0])
