@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,9 @@ def counters(dsn: str, count: int, *, backwards: bool = False) -> None:
         "INSERT INTO wayfare.counters SELECT 'C' || i, 'journey', '2026-11-23', i "
         f"FROM generate_series(1, {count}) i ORDER BY i {'DESC' if backwards else ''}",
     )
+
+
+def digests(dsn: str) -> Document:
+    """Only the document: what the tables' digests are."""
+    with digesting.one_snapshot(dsn) as connection:
+        return digesting.take(connection, io.BytesIO(), site="test", clock=now)
