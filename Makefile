@@ -13,7 +13,7 @@ ARGS ?=
 ONLY ?=
 SCALE ?=
 
-.PHONY: help setup packages demo demo-down test check format generate lock image lab-up lab-down bench chaos soak clean
+.PHONY: help setup packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,10 @@ demo: packages ## the main job, for real: lab, operator, engine, decisions; writ
 	@$(RUN) $(PY) -m demo.run --json build/demo.json \
 	  $(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(CLUSTER),--cluster "$(CLUSTER)") \
 	  $(if $(LOAD),--load "$(LOAD)") $(ARGS)
+
+rebuild: setup ## a site is lost with its disk and rebuilt from the bucket alone; writes build/rebuild.json
+	@$(RUN) $(PY) -m demo.rebuild --json build/rebuild.json \
+	  $(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(ARGS)
 
 demo-down: setup ## remove what the demo made, the lab too
 	@$(RUN) $(PY) -m demo.down $(if $(CLUSTER),--cluster "$(CLUSTER)") $(ARGS)

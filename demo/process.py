@@ -100,15 +100,17 @@ def run_as_process(
 
 @contextmanager
 def running_dev(
-    steps: Steps, manifests: Path, customers: Path, data: Path, *more: str
+    steps: Steps, manifests: Path, customers: Path | None, data: Path, *more: str
 ) -> Iterator[tuple[Dev, str]]:
-    """`wayfare dev`, with `more` arguments, and its address; ended afterwards."""
+    """`wayfare dev`, with `more` arguments, and its address; ended afterwards. Without `customers`
+    it has those that its data has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [
-            *(WAYFARE, "dev", "-f", str(manifests), "--customers", str(customers)),
+            *(WAYFARE, "dev", "-f", str(manifests)),
+            *(("--customers", str(customers)) if customers else ()),
             *("--port", str(port), "--data", str(data), *more),
         ],
         stdout=subprocess.DEVNULL,
