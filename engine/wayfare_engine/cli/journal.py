@@ -120,7 +120,9 @@ def tail(
     """
     opened, wanted = open_named_store(store), plan_name(plan)
     from wayfare_engine.journal.chain import chains
+    from wayfare_engine.objectstore.marker import check
 
+    check(opened, wanted)
     reached: dict[tuple[str, int], tuple[int, str]] = {}
     while True:
         for chain in chains(opened):

@@ -185,14 +185,17 @@ def take_snapshot(
 
 
 @snapshot_app.command("list")
-def list_snapshots(store: StoreUrl = None, as_json: AsJson = False) -> None:
+def list_snapshots(store: StoreUrl = None, plan: Plan = None, as_json: AsJson = False) -> None:
     """Show the snapshots in the store, the newest first.
 
     Example: wayfare journal snapshot list --store s3://recovery/retail
     """
     from wayfare_engine.journal.snapshots import snapshots
+    from wayfare_engine.objectstore.marker import check
 
-    found = list(snapshots(open_named_store(store)))
+    opened = open_named_store(store)
+    check(opened, plan_name(plan))
+    found = list(snapshots(opened))
     if as_json:
         typer.echo(json.dumps([_facts(one) for one in found]))
         return
@@ -218,6 +221,7 @@ def list_snapshots(store: StoreUrl = None, as_json: AsJson = False) -> None:
 @snapshot_app.command("prune")
 def prune_snapshots(
     store: StoreUrl = None,
+    plan: Plan = None,
     keep: Annotated[int, typer.Option(min=1, help="How many complete ones stay.")] = 3,
     as_json: AsJson = False,
 ) -> None:
@@ -226,8 +230,11 @@ def prune_snapshots(
     Example: wayfare journal snapshot prune --keep 3
     """
     from wayfare_engine.journal.snapshots import prune
+    from wayfare_engine.objectstore.marker import check
 
-    removed = prune(open_named_store(store), keep=keep)
+    opened = open_named_store(store)
+    check(opened, plan_name(plan))
+    removed = prune(opened, keep=keep)
     if as_json:
         typer.echo(json.dumps({"removed": removed}))
     else:

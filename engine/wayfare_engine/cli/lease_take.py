@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -180,12 +180,9 @@ def _take(
         if done and at.active and at.epoch == last.epoch:
             return _facts(last, acting.at if acting else None, already=True)
     epoch = 1 if last is None else last.epoch if ours else last.epoch + 1
-    with ExitStack() as stack:
-        session = None
-        if epoch > 1:
-            # Whatever could keep this database from catching up shows before anything is taken.
-            session = stack.enter_context(CatchUp.opened(address, store, plan=wanted.plan))
-            _catch_up(session, "catching up")
+    # Whatever could keep this database from catching up shows before anything is taken.
+    with CatchUp.opened(address, store, plan=wanted.plan) as session:
+        _catch_up(session, "catching up")
         grounds: Grounds | None = None
         if last is not None and not ours:
             grounds = _grounds(store, last, epoch, wanted)
@@ -196,18 +193,17 @@ def _take(
 
 
 def _finish(
-    taking: TakeEpoch, session: CatchUp | None, store: ObjectStore, *, resumed: bool
+    taking: TakeEpoch, session: CatchUp, store: ObjectStore, *, resumed: bool
 ) -> dict[str, Any]:
     from wayfare_engine.lease.epochs import read_acting
 
-    applied: dict[str, Any] | None = None
     try:
         taking.take()
         _say(f"epoch {taking.epoch} is taken, and older chains are closed")
-        if session is not None:
-            applied = _catch_up(session, "catching up with the closed chains")
-        with _waiting(taking.terms.wait) as told:
-            taking.wait(told)
+        applied = _catch_up(session, "catching up with the closed chains")
+        if taking.remaining() > 0:
+            with _waiting(taking.terms.wait) as told:
+                taking.wait(told)
         lease = _patiently(taking.act)
     except BaseException:
         if taking.lease is not None:

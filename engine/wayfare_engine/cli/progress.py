@@ -63,6 +63,7 @@ def _bar(what: str, *columns: object) -> Iterator[Callable[[float, float], None]
 
     shown = [column for column in columns if isinstance(column, ProgressColumn)]
     console = Console(stderr=True)
-    with Progress(TextColumn(what), *shown, console=console, transient=True) as bar:
+    hidden = not console.is_terminal
+    with Progress(TextColumn(what), *shown, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -30,8 +30,8 @@ from wayfare_engine.journal.segment import rows_digest
 from wayfare_engine.journal.session import open_session
 from wayfare_engine.journal.unsealed import MAX_BYTES, next_batch, window
 from wayfare_engine.ledger.fence import site_epoch
-from wayfare_engine.objectstore import paths
-from wayfare_engine.objectstore.marker import claim
+from wayfare_engine.objectstore import StoreUnfit, paths
+from wayfare_engine.objectstore.marker import check, claim
 from wayfare_engine.objectstore.store import ObjectStore
 from wayfare_engine.store.postgresql import Away
 
@@ -65,7 +65,8 @@ class Sealer:
 
     `seconds` is the pause between segments, `max_rows` a goal for their size: a transaction is
     never cut. Used by one thread. `epoch` is only what the site is expected to be at; the
-    database's own row decides.
+    database's own row decides. `prove` is called until it succeeded once, before anything is
+    written that lasts: it raises StoreUnfit for a store that cannot hold a journal.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Sealer:
         seconds: float = 0.2,
         max_rows: int = MAX_ROWS,
         max_bytes: int = MAX_BYTES,
+        prove: Callable[[ObjectStore], None] | None = None,
     ) -> None:
         self._dsn = dsn
         self._store = store
@@ -90,6 +92,7 @@ class Sealer:
         self._seconds = seconds
         self._max_rows = max_rows
         self._max_bytes = max_bytes
+        self._prove = prove
         self._connection: Connection[Any] | None = None
         self._chains: dict[int, _Chain] = {}
         #: The problem that was last told of; "" at first, when another process may have left one.
@@ -127,8 +130,8 @@ class Sealer:
         return any(chain.more for chain in self._chains.values())
 
     def run(self, stop: threading.Event) -> None:
-        """Seal until `stop`, through outages of both stores. Raises ChainConflict: a person has
-        to look before this site seals on."""
+        """Seal until `stop`, through outages of both stores. Raises ChainConflict and StoreUnfit:
+        a person has to look before this site seals on."""
         pause = self._seconds
         while not stop.is_set():
             began = time.monotonic()
@@ -136,7 +139,7 @@ class Sealer:
                 self.seal_once()
                 self._well()
                 pause = self._seconds
-            except ChainConflict as error:
+            except (ChainConflict, StoreUnfit) as error:
                 self._wrong(error)
                 self.close()
                 raise
@@ -167,6 +170,7 @@ class Sealer:
         self.holding = True
         log.info("sealer.holding", site=self._site, pid=connection.info.backend_pid)
         try:
+            self._proved()
             claim(self._store, self._plan)
             instance.settle(
                 connection,
@@ -176,10 +180,18 @@ class Sealer:
                 clock=self._clock,
                 max_rows=self._max_rows,
             )
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, SaidToPeople):
+                problem_kept.keep(connection, error, self._clock())
             self.close()
             raise
         return connection
+
+    def _proved(self) -> None:
+        if self._prove is not None:
+            check(self._store, self._plan)  # nothing is written into a store of somebody else
+            self._prove(self._store)
+            self._prove = None
 
     def _refreshed(self, connection: Connection[Any]) -> list[_Chain]:
         """The chains to seal: those of past epochs that are not over, and the present one's."""

@@ -112,10 +112,10 @@ def take(
         except StoreUnavailable as unknown:
             present = read(store, plan, epoch)
             if present is None:
-                raise StoreUnavailable(
+                raise type(unknown)(
                     store.url,
                     f"whether epoch {epoch} was taken is not known ({unknown.cause})",
-                    "run it again: it goes on with the same nonce",
+                    f"{unknown.hint}; then run it again: it goes on with the same nonce",
                 ) from None
         else:
             _after_put()

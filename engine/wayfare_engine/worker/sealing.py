@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.journal.status import JournalStatus, status
 from wayfare_engine.metrics import JournalMetrics
 from wayfare_engine.objectstore import open_store
+from wayfare_engine.objectstore.probe import prove
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import patient
 
@@ -56,12 +58,15 @@ def _seal(
         assert settings.object_store_url is not None
         sealer = Sealer(
             settings.direct_dsn,
-            open_store(settings.object_store_url),
+            open_store(
+                settings.object_store_url, timeout_seconds=settings.object_store_timeout_seconds
+            ),
             plan=settings.recovery_plan,
             site=settings.site,
             epoch=settings.epoch,
             clock=clock,
             seconds=settings.seal_seconds,
+            prove=lambda store: prove(store, uuid.uuid4().hex),
         )
         metrics.follow(sealer)
         sealer.run(stop)
