@@ -12,6 +12,9 @@ LOAD ?=
 ARGS ?=
 ONLY ?=
 SCALE ?=
+SEED ?=
+RUNS ?=
+MINUTES ?=
 
 .PHONY: help setup packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos soak clean
 
@@ -65,6 +68,9 @@ bench: setup ## benchmarks, each a ratio against its baseline; writes build/benc
 
 chaos: packages ## seeded fault schedules over two sites (SEED=1 RUNS=300); a seed that fails is printed
 	@$(RUN) $(PY) -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+soak: packages ## chaos with ever new seeds for MINUTES=60; every seed that fails is printed
+	@$(RUN) $(PY) -m tests.chaos.run --minutes $(or $(MINUTES),60) --keep-going $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean: ## remove build/ and .venv
 	@rm -rf build .venv

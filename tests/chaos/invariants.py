@@ -104,6 +104,18 @@ def no_key_took_effect_twice(happened: Happened) -> None:
     assert not never, f"P1: accepted, and nothing took effect: {never}"
 
 
+def a_node_that_fires_again_is_the_same_send(happened: Happened) -> None:
+    """One key for each visit of an instance to a node, at both sites."""
+    keys: dict[tuple[str, str, int], set[str]] = {}
+    for rows in happened.journal.values():
+        for _, kind, body in rows:
+            if kind == "intent":
+                visit = (body["instance"], body["node"], body["visit"])
+                keys.setdefault(visit, set()).add(body["send_key"])
+    several = {visit: found for visit, found in keys.items() if len(found) > 1}
+    assert not several, f"P1: one visit, more than one send: {several}"
+
+
 def every_hand_over_was_dispatched_in_the_journal(happened: Happened) -> None:
     """P2."""
     dispatched = {
@@ -192,6 +204,7 @@ def projections_equal_a_rebuild(happened: Happened) -> None:
 INVARIANTS: tuple[Callable[[Happened], None], ...] = (
     no_epoch_starts_after_the_next,
     every_hand_over_was_dispatched_in_the_journal,
+    a_node_that_fires_again_is_the_same_send,
     no_key_took_effect_twice,
     caps_hold_over_both_sites,
     what_was_acknowledged_is_somewhere,

@@ -132,7 +132,8 @@ class Player:
             "refuse": Answer(503, "SlowDown"),
             "drop": Drop(silent=seconds > 0.5),
             "cut": Cut(middle=seconds > 0.5),
-            "hold": Hold(seconds),
+            # The longest come into effect when all else is over, as if minutes had passed.
+            "hold": Hold(seconds if seconds < 1.0 else None),
         }
         # Only a write can take effect late; a read that is held is a read that is lost.
         methods = "PUT" if kind in ("drop", "hold") else ""
@@ -164,6 +165,23 @@ class Player:
         # A server takes a second to start, and meanwhile the schedule goes on. Its process would
         # end with the thread that started it, so only the pause is in another one.
         self._later.append((time.monotonic() + seconds, site, "postgresql"))
+
+    # Steps that wait for a fact; a schedule that is written out uses them.
+
+    def until_stopped(self, site: str, name: str) -> None:
+        process = self.run.processes[site, name]
+        until(lambda: process.stopped, what=f"{name} of {site} stopped", every=_TICK)
+
+    def until_handed_over(self, site: str) -> None:
+        """A hand-over of the site's present epoch started."""
+        epoch = self.run.epoch
+
+        def started() -> bool:
+            self._supervise()
+            found = [r for receiver in self.run.receivers.values() for r in receiver.records()]
+            return any((r.what, r.site, r.epoch) == ("start", site, epoch) for r in found)
+
+        until(started, what=f"{site} hands over", every=_TICK)
 
     # What goes on between them.
 

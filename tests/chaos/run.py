@@ -1,4 +1,5 @@
 """`make chaos SEED=1 RUNS=300`: seeded fault schedules, one after the other.
+`make soak MINUTES=60`: ever new seeds, for so long.
 
 A seed that fails is printed with its schedule and the command that runs it again; the run's logs
 stay in build/chaos/<seed>/.
@@ -17,7 +18,8 @@ from pathlib import Path
 from tests.chaos.failback import both_sites_have_the_same, every_row_is_accounted_for, fail_back
 from tests.chaos.invariants import INVARIANTS, look
 from tests.chaos.play import Player
-from tests.chaos.schedule import schedule
+from tests.chaos.schedule import Step, schedule
+from tests.harness.site import Broken
 from tests.harness.sites import TwoSites, two_sites
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +31,14 @@ class ScheduleFailed(AssertionError):
 
 def run_schedule(sites: TwoSites, seed: int, folder: Path) -> dict[str, int]:
     """Play one seed and check everything; returns figures. Raises ScheduleFailed."""
-    steps = schedule(seed)
-    with sites.run(folder, seed=seed) as run:
+    return run_steps(sites, seed, schedule(seed), folder)
+
+
+def run_steps(
+    sites: TwoSites, seed: int, steps: list[Step], folder: Path, *, broken: Broken = ""
+) -> dict[str, int]:
+    """Play these steps, with a safeguard taken out if that is wanted, and check everything."""
+    with sites.run(folder, seed=seed, broken=broken) as run:
         player = Player(run)
         try:
             player.play(steps)
@@ -67,16 +75,22 @@ def run_schedule(sites: TwoSites, seed: int, folder: Path) -> dict[str, int]:
 def main() -> int:
     """Run them; 1 when one failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="the first; 1, or with --minutes one by the time")
     parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--minutes", type=float, help="go on for so long instead of --runs seeds")
     parser.add_argument("--keep-going", action="store_true", help="go on after a seed that fails")
     given = parser.parse_args()
     base = ROOT / "build" / "chaos"
     failed: list[int] = []
     totals: Counter[str] = Counter()
     began = time.monotonic()
+    first, runs = given.seed or 1, given.runs
+    if given.minutes:
+        first, runs = given.seed or int(time.time()), sys.maxsize
     with two_sites() as sites:
-        for seed in range(given.seed, given.seed + given.runs):
+        for seed in range(first, first + runs):
+            if given.minutes and time.monotonic() - began > given.minutes * 60:
+                break
             folder = base / str(seed)
             shutil.rmtree(folder, ignore_errors=True)
             started = time.monotonic()

@@ -119,6 +119,7 @@ def _fault(dice: random.Random, site: str, at: float) -> list[Step]:
             "crash",
             "crash",
             "cut",
+            "postgresql",
             "store",
             "store",
             "receiver",
@@ -139,6 +140,8 @@ def _fault(dice: random.Random, site: str, at: float) -> list[Step]:
             how = dice.choice(("silent", "refused"))
             seconds = dice.choice((0.2, 0.9))
             return [Step(at, "cut", (site, how)), Step(at + seconds, "heal", (site,))]
+        case "postgresql":
+            return [Step(at, "crash_postgresql", (site, dice.choice((0.1, 0.5))))]
         case "store":
             kind = dice.choice(("delay", "refuse", "drop", "cut", "hold"))
             where = dice.choice(("/journal/", "/journal/", "/lease/", ""))

@@ -21,7 +21,6 @@ class SiteProcess:
             target=main, args=(role, settings, crash, log), daemon=True
         )
         self._process.start()
-        self._stopped = False
         self._killed = False
 
     @property
@@ -39,17 +38,24 @@ class SiteProcess:
         """Whether it died at its crash point, and not of what was done to it here."""
         return not self.alive and not self._killed and self.exit_code == -signal.SIGKILL
 
+    @property
+    def stopped(self) -> bool:
+        """Whether SIGSTOP has stopped it."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "T"
+
     def suspend(self) -> None:
         """SIGSTOP."""
         if self.alive:
             self._signal(signal.SIGSTOP)
-            self._stopped = True
 
     def resume(self) -> None:
         """SIGCONT."""
         if self.alive:
             self._signal(signal.SIGCONT)
-        self._stopped = False
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -45,9 +45,11 @@ from wayfare_engine.outbox import (
     Query,
     Retry,
     SendWorker,
+    pipeline,
+    plan,
     plan_send,
 )
-from wayfare_engine.outbox.channel import Dedupe
+from wayfare_engine.outbox.channel import Answer, Dedupe, HandOver
 from wayfare_engine.outbox.checks import ContactCap
 from wayfare_engine.outbox.facts import record
 
@@ -56,6 +58,11 @@ CUSTOMERS = 25
 #: What a customer may get in a run; low enough that some sends have to wait for ever.
 CAP = ContactCap(limit=6, seconds=3600)
 Role = Literal["writer", "sealer", "sender", "taker"]
+#: A safeguard that the harness takes out, so that it is seen that its loss is found:
+#: `journal`: dispatches count as journaled at once; `window`: a hand-over may start at any time;
+#: `dedupe`: what cannot tell a repeat is declared as if it could; `key`: each firing of a node has
+#: a send key of its own.
+Broken = Literal["", "journal", "window", "dedupe", "key"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class Settings:
     ttl: float = 0.6
     hand_over: float = 0.3
     clock_error: float = 0.001
+    broken: Broken = ""
 
     @property
     def terms(self) -> Terms:
@@ -95,6 +103,10 @@ def main(role: Role, settings: Settings, crash: str | None, log: Path) -> None:
     sys.stderr = os.fdopen(2, "w", buffering=1)
     if crash:
         os.environ[VARIABLE] = crash
+    if settings.broken == "journal":
+        setattr(pipeline, "wait_journaled", lambda *_, **__: True)  # noqa: B010
+    if settings.broken == "key":
+        setattr(plan, "send_key", lambda *_: uuid.uuid4().hex)  # noqa: B010
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -105,16 +117,26 @@ def main(role: Role, settings: Settings, crash: str | None, log: Path) -> None:
 def channels(settings: Settings) -> dict[str, Channel]:
     """One of each class, over the receivers."""
     declared: dict[str, Dedupe] = {"Key": Key(3600.0), "Query": Query(), "None": NoDedupe()}
+    if settings.broken == "dedupe":
+        declared["None"] = declared["Key"]
+    host = Unbounded if settings.broken == "window" else HttpHost
     return {
         name: Channel(
             name,
-            HttpHost(url, boottime=boottime, connect_seconds=settings.hand_over / 2),
+            host(url, boottime=boottime, connect_seconds=settings.hand_over / 2),
             declared[name],
             retry=Retry(pause=0.05, longest_pause=0.3),
             concurrency=4,
         )
         for name, url in settings.hosts.items()
     }
+
+
+class Unbounded(HttpHost):
+    """A host that is told that there is time."""
+
+    def hand_over(self, what: HandOver) -> Answer:
+        return super().hand_over(replace(what, remaining=60.0))
 
 
 def planned(place: str, number: int, dice: random.Random) -> PlannedSend:

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 from tests.harness.processes import SiteProcess
-from tests.harness.site import PLAN, Role, Settings
+from tests.harness.site import PLAN, Broken, Role, Settings
 from tests.servers.emptying import empty, remember
 from tests.servers.faultstore import FaultStore, running_faults
 from tests.servers.objects import ObjectServer, running_objects
@@ -49,8 +49,9 @@ class TwoSites:
     spare: PostgresqlServer
 
     @contextmanager
-    def run(self, folder: Path, *, seed: int = 0) -> Iterator[Run]:
-        """Emptied servers, and processes that are all gone afterwards."""
+    def run(self, folder: Path, *, seed: int = 0, broken: Broken = "") -> Iterator[Run]:
+        """Emptied servers, and processes that are all gone afterwards. `broken` is a safeguard
+        that is taken out."""
         for server in (*self.postgresql.values(), self.spare):
             server.start_again()
             empty(server.dsn)
@@ -60,10 +61,9 @@ class TwoSites:
         settings = Settings("", "", "", {}, {}, folder, seed)
         with ExitStack() as stack:
             faults = stack.enter_context(running_faults(self.objects, seed=seed))
-            receivers = stack.enter_context(
-                running_receivers(folder / "receivers", limit=settings.hand_over)
-            )
-            run = Run(self, folder, seed, faults, receivers, self.objects.url())
+            limit = 60.0 if broken == "window" else settings.hand_over
+            receivers = stack.enter_context(running_receivers(folder / "receivers", limit=limit))
+            run = Run(self, folder, seed, faults, receivers, self.objects.url(), broken)
             claim(run.store, PLAN)
             try:
                 yield run
@@ -81,6 +81,7 @@ class Run:
     faults: FaultStore
     receivers: dict[Dedupe, Receiver]
     store_url: str
+    broken: Broken = ""
     processes: dict[tuple[str, str], SiteProcess] = field(default_factory=dict)
     _started: int = 0
 
@@ -117,6 +118,7 @@ class Run:
             folder=self.folder,
             seed=self.seed,
             epoch=epoch,
+            broken=self.broken,
         )
 
     def start(
