@@ -45,6 +45,8 @@ from wayfare_engine.store.migrate import migrate
 
 SHARED = TOP.parent / "shared" / "data" / "bank-full.csv"
 EXPLAINED = 50
+#: What is kept of the site before it is lost: the digests of its projections, in the bucket.
+BEFORE = "digests/before-the-loss"
 _ASKED_AT_ONCE = 2_000
 
 
@@ -139,8 +141,10 @@ class Recording:
     def _copy(self, dsn: str) -> site.Copy:
         with self.steps.step("copy, to compare with") as note:
             copy = site.copy_of(dsn)
+            kept = ("--dsn", dsn, "--store", self._url, "--site", site.SITE, "--out", BEFORE)
+            site.command(self.steps, "ledger", "digest", *kept)
             rows = sum(map(len, copy.projections.values()))
-            note.text = f"{rows:,} rows of {len(copy.projections)} projections"
+            note.text = f"{rows:,} rows of {len(copy.projections)} projections, and their digests"
         return copy
 
     def _explained(self, url: str, key: str, answers: Answers) -> dict[str, Any]:
@@ -172,9 +176,18 @@ class Recording:
             if before.customers != after.customers:
                 raise StepFailed(f"{after.customers} customers, and {before.customers} before")
             self.report.ledger_equal = True
+            [found] = site.command(self.steps, "ledger", "diff", BEFORE, dsn, "--store", self._url)
+            if not (found["equal"] and found["samePoint"]):
+                raise StepFailed(f"wayfare ledger diff is not empty: {found}")
+            self.report.ledger_diff = {
+                "exchanges": found["exchanges"],
+                "bytes": found["bytes"],
+                "differences": sum(len(t["differences"]) for t in found["tables"].values()),
+            }
             rows = sum(self.report.projections.values())
             note.text = (
-                f"{rows:,} rows of projections and {after.ledger_rows:,} of the ledger equal"
+                f"{rows:,} rows of projections and {after.ledger_rows:,} of the ledger equal; "
+                "wayfare ledger diff is empty"
             )
 
     def _go_on(self, dsn: str) -> None:

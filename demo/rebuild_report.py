@@ -23,6 +23,7 @@ class Report:
     history_rows: int = 0
     projections: dict[str, int] = field(default_factory=dict)
     ledger_equal: bool = False
+    ledger_diff: dict[str, int] = field(default_factory=dict)
     explained: int = 0
     epoch: int = 0
     contacted_twice: int = 0
@@ -46,6 +47,9 @@ def show(report: Report, console: Console) -> None:
     for name, rows in report.projections.items():
         if rows:
             table.add_row(f"  {name}", f"{rows:,} rows equal")
+    diff = report.ledger_diff
+    exchanged = f"{diff['exchanges']} exchanges of {diff['bytes']:,} bytes"
+    table.add_row("wayfare ledger diff", f"{diff['differences']} differences, {exchanged}")
     table.add_row("decisions explained as before", str(report.explained))
     console.print(table)
 

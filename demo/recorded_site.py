@@ -75,10 +75,7 @@ def copy_of(dsn: str) -> Copy:
 
 def compare_projections(before: Copy, after: Copy) -> dict[str, int]:
     """Rows of each projection, when all of them are equal. Raises StepFailed with the first that
-    are not.
-
-    `wayfare ledger diff` takes this function's place when two databases are both still there.
-    """
+    are not."""
     for name, rows in before.projections.items():
         if rows != after.projections[name]:
             lost = sorted(set(rows) - set(after.projections[name]))
