@@ -1,7 +1,7 @@
 """Repeats of events: the ids that senders gave them, for as long as a repeat may come.
 
-The table is of one database, and in no snapshot. What it says holds within a site; across a
-failover see docs/events.md.
+The table is of one database, and in no snapshot. Catch-up notes in it what it finds in the journal
+(`projections.writing`); what that promises across a failover is in docs/events.md.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ LOCAL: dict[str, str] = {
     "customer_keys": "keys are no part of journal or snapshots; objects of their own copy them",
     "discarded_rows": "rows of this database that were given up",
     "epochs_taken": "what this site took, and why",
-    "event_repeats": "senders repeat at the site that they reached",
+    "event_repeats": "for a day; catch-up notes those that it finds in the journal",
     "history_positions": "what of history was brought back here",
     "key_batches": "which objects of keys were read here",
     "key_purges": "objects of keys that are to be rewritten",

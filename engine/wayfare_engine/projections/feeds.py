@@ -36,6 +36,7 @@ class _Decision(msgspec.Struct):
 class _Event(msgspec.Struct):
     customer: str
     name: str
+    client_id: str | None = None
     v: int = 1
 
 
@@ -67,12 +68,17 @@ def decisions(into: Prepared, chunk: Chunk) -> None:
 
 
 def events(into: Prepared, chunk: Chunk) -> None:
-    """An event adds one to its window, and stretches it."""
+    """An event adds one to its window, and stretches it; its sender's id is noted."""
     windows = into.folds["event_windows"].states
-    for customer, at, body in zip(chunk.customers, chunk.ats, chunk.bodies, strict=True):
+    sent = into.sent
+    for row, customer, at, body in zip(
+        chunk.ids, chunk.customers, chunk.ats, chunk.bodies, strict=True
+    ):
         event = _event(body)
         if event.v != _EVENT:
             event = bodies.decode(Kind.EVENT, body)
+        if event.client_id is not None:
+            sent.append((event.client_id, row))
         key = (customer or event.customer, _clean(event.name), at - at % HOUR)
         window = windows.get(key)
         if window is None:

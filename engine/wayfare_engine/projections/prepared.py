@@ -123,6 +123,8 @@ class Prepared:
     staged: dict[str, Staged] = field(default_factory=dict)
     blobs: list[BlobRow] = field(default_factory=list)
     id_blocks: list[tuple[int, int, str, int]] = field(default_factory=list)
+    #: Events that their senders gave an id: (that id, the row).
+    sent: list[tuple[str, bytes]] = field(default_factory=list)
     inner: dict[bytes, InnerRow] = field(default_factory=dict)
     customers: list[Sequence[str | None] | pa.ChunkedArray] = field(default_factory=list)
     rows: int = 0

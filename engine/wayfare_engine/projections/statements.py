@@ -23,6 +23,16 @@ SELECT customer_id, NULL::bigint FROM wayfare.erased WHERE customer_id = ANY(%s)
 UNION ALL SELECT projection, (extract(epoch FROM before) * 1000000)::bigint
 FROM wayfare.retention_cutoffs"""
 
+#: Senders' ids of events that came by a chain, so that a repeat is known here too. Not a
+#: projection: what is older than a day is left out, and forgotten later.
+NOW = "SELECT (extract(epoch FROM now()) * 1000)::bigint"
+REPEATS_MILLISECONDS = 86_400_000
+NOTE_REPEATS = (
+    "INSERT INTO wayfare.event_repeats (client_id, row_id, at) "
+    "SELECT client_id, row_id, now() FROM unnest(%s::text[], %s::uuid[]) AS given "
+    '(client_id, row_id) ORDER BY client_id COLLATE "C", row_id ON CONFLICT (client_id) DO NOTHING'
+)
+
 _KEPT = "NOT EXISTS (SELECT FROM wayfare.erased e WHERE e.customer_id = s.customer_id)"
 
 

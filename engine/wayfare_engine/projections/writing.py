@@ -7,6 +7,7 @@ so that transactions wait for each other and never in a circle.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -190,6 +191,8 @@ def _steps(prepared: Prepared, *, live: bool, inner: bool = False) -> _Steps:
         fresh.update(origin.bytes for origin, inserted in answers if inserted)
     for first, size, site, chain_epoch in prepared.id_blocks:
         yield _Ask(id_blocks.APPLY, (site, chain_epoch, first, size, first + size))
+    if prepared.sent and not live:
+        yield from _note_repeats(prepared.sent)
     if prepared.blobs and not live:
         yield _Call(lambda connection: _apply_blobs(connection, prepared))
     done = Applied(
@@ -209,6 +212,16 @@ def _steps(prepared: Prepared, *, live: bool, inner: bool = False) -> _Steps:
         within = yield from _steps(unwrapped, live=False, inner=True)
         done += Applied(0, within.erased, within.expired, within.unattributed)
     return done
+
+
+def _note_repeats(sent: Sequence[tuple[str, bytes]]) -> Generator[_Ask, Any, None]:
+    """Of events that another site or an earlier life of this one took, and may be sent again."""
+    ((now,),) = yield _Ask(statements.NOW, answers=True)
+    since = (now - statements.REPEATS_MILLISECONDS).to_bytes(6, "big")
+    recent = [(client, row) for client, row in sent if row >= since and "\0" not in client]
+    if recent:
+        ids = [uuid.UUID(bytes=row) for _, row in recent]
+        yield _Ask(statements.NOTE_REPEATS, ([client for client, _ in recent], ids))
 
 
 def _remove(prepared: Prepared, erased: list[str]) -> Generator[Any, list[tuple[Any, ...]], None]:
