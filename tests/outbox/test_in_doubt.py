@@ -118,6 +118,7 @@ def abandoned(outbox: Outbox, kind: Dedupe, *, site: str = "east") -> PlannedSen
             busy=(),
             checks=(),
             limit=10,
+            room={},
         )
     assert [s.send_key for s in turn.sends] == [send.key]
     return send

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -149,3 +150,40 @@ def test_two_workers_hand_each_send_over_once(outbox: Outbox) -> None:
         until(lambda: outbox.count("Accepted") == len(sends), what="all outcomes")
     starts = [r.send_key for r in outbox.receivers["None"].records() if r.what == "start"]
     assert sorted(starts) == sorted(s.key for s in sends)
+
+
+def test_of_what_cannot_be_asked_about_few_are_dispatched_ahead(outbox: Outbox) -> None:
+    """Each of them is Unknown for ever when its worker dies now."""
+    sends = [outbox.send("None") for _ in range(12)]
+    others = [outbox.send("Key") for _ in range(12)]
+    outbox.plan(*sends, *others)
+    with outbox.sending(channels=outbox.channels(ahead=5)):
+        # Nobody seals, so that nothing is handed over.
+        dispatched = "SELECT count(*) FROM wayfare.ledger WHERE kind = 'dispatch'"
+        until(lambda: outbox.ask(dispatched) == [(10,)], what="five of each")
+    channels = {**outbox.channels(), "None": outbox.channels(ahead=5)["None"]}
+    assert channels["Key"].most_ahead is None
+    with outbox.sealing(), outbox.sending(channels=channels):
+        until(lambda: outbox.count("Accepted") + outbox.count("Unknown") == 24, what="all ended")
+    assert outbox.count("Unknown") == 0, "what was dispatched and had not left is held, not lost"
+
+
+def test_a_full_channel_holds_up_its_customers_later_sends(outbox: Outbox) -> None:
+    def send(customer: str, kind: Dedupe, minutes: int) -> Any:
+        due = now() - timedelta(minutes=minutes)
+        return outbox.send(kind, customer=customer, due=due, node=f"{kind}-{minutes}")
+
+    first = [send(f"c{n}", "None", 9) for n in range(3)]
+    second = [send(f"c{n}", "Key", 5) for n in range(3)]
+    outbox.plan(*first, *second)
+    channels = {**outbox.channels(), "None": outbox.channels(ahead=1)["None"]}
+    with outbox.sealing(), outbox.sending(channels=channels):
+        until(lambda: outbox.count("Accepted") == 6, what="all accepted")
+    at = {
+        (r.customer, r.send_key): r.at
+        for kind in ("None", "Key")
+        for r in outbox.receivers[kind].records()
+        if r.what == "effect"
+    }
+    for one, other in zip(first, second, strict=True):
+        assert at[one.customer, one.key] < at[other.customer, other.key]

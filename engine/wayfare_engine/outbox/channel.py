@@ -129,12 +129,19 @@ class Host(Protocol):
         """For `Query`: whether the key took effect. Raises HostUnreachable."""
 
 
+#: Of a channel of class None: times its concurrency. The way to the store takes a quarter of a
+#: second, so this is some hundred hand-overs a second for each worker.
+_AHEAD = 16
+
+
 @dataclass(frozen=True)
 class Channel:
     """A way out, as the outbox sees it.
 
     `same_account`: both sites use one account at the provider, so that a key or a question from
-    either means the same there. `concurrency` is the number of hand-overs at a time.
+    either means the same there. `concurrency` is the number of hand-overs at a time, `ahead` how
+    many sends may be dispatched and without an outcome: a worker that dies leaves so many in doubt,
+    which for a provider that can neither tell a repeat nor be asked are `Unknown` for ever.
     """
 
     name: str
@@ -143,4 +150,12 @@ class Channel:
     guard: Guard = "Journaled"
     same_account: bool = True
     concurrency: int = 8
+    ahead: int | None = None
     retry: Retry = field(default_factory=Retry)
+
+    @property
+    def most_ahead(self) -> int | None:
+        """`ahead`, or what is reasonable for the dedupe class; None: no limit of its own."""
+        if self.ahead is None and isinstance(self.dedupe, NoDedupe):
+            return self.concurrency * _AHEAD
+        return self.ahead

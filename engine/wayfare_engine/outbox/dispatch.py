@@ -25,7 +25,8 @@ _writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is
 _written = crash_point("outbox.dispatch.written", "dispatches are committed; nothing has left")
 
 # A customer's sends go one after the other: nothing is taken for whom another is under way. A send
-# that a merge decides about just now is left to the next turn.
+# that a merge decides about just now is left to the next turn. A channel that is full holds up its
+# customers' later sends: they go in the order in which they are due.
 _OPEN = """
 SELECT o.send_key, o.customer_id, o.channel, o.payload::text, o.outcome_attempt, o.due, o.expires,
     wayfare.send_partition(o.customer_id)
@@ -37,6 +38,14 @@ WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
     AND (h.until IS NULL OR h.until <= %(now)s)
     AND o.customer_id <> ALL(%(busy)s)
+    AND (NOT %(some_full)s OR NOT EXISTS (
+        SELECT FROM wayfare.outbox p
+        WHERE p.customer_id = o.customer_id AND p.channel = ANY(%(full)s)
+            AND (p.due, p.send_key) < (o.due, o.send_key)
+            AND (p.outcome IS NULL OR p.outcome IN ('NotAccepted', 'Held'))
+            AND p.attempt <= p.outcome_attempt
+            AND NOT EXISTS (SELECT FROM wayfare.send_holds q
+                WHERE q.send_key = p.send_key AND q.until > %(now)s)))
 ORDER BY o.due, o.send_key
 LIMIT %(limit)s
 FOR UPDATE OF o SKIP LOCKED
@@ -65,18 +74,23 @@ def take_turns(
     busy: Collection[str],
     checks: Sequence[Check],
     limit: int,
+    room: Mapping[str, int],
 ) -> Turn:
-    """Dispatch what is due, at most one send a customer. The caller owns the partitions.
+    """Dispatch what is due, at most one send a customer, and no more of a channel than there is
+    `room` for (no limit where it says nothing). The caller owns the partitions.
 
     Raises StaleEpoch when the epoch is over at this database, and psycopg.Error.
     """
     now = origin.clock()
+    full = [name for name in channels if room.get(name, 1) <= 0]
     with connection.transaction():
         found = connection.execute(
             _OPEN,
             {
                 "now": now,
-                "channels": list(channels),
+                "channels": [name for name in channels if name not in full],
+                "full": full,
+                "some_full": bool(full),
                 "partitions": list(partitions),
                 "busy": list(busy),
                 "limit": limit,
@@ -85,11 +99,22 @@ def take_turns(
         first_of: dict[str, Send] = {}
         for row in found:
             first_of.setdefault(row[1], Send(*row))
-        turn = dispatch(
-            connection, origin, list(first_of.values()), channels=channels, checks=checks, now=now
-        )
+        sends = _within(list(first_of.values()), room)
+        turn = dispatch(connection, origin, sends, channels=channels, checks=checks, now=now)
     committed(turn)
     return turn
+
+
+def _within(sends: Sequence[Send], room: Mapping[str, int]) -> list[Send]:
+    """Without those for which their channel has no room."""
+    left = dict(room)
+    found = []
+    for send in sends:
+        if left.get(send.channel, 1) > 0:
+            found.append(send)
+            if send.channel in left:
+                left[send.channel] -= 1
+    return found
 
 
 def dispatch(

@@ -25,6 +25,11 @@ class UnderWay:
     def __len__(self) -> int:
         return len(self._sends)
 
+    def of(self, channel: str) -> int:
+        """How many of them are of this channel."""
+        with self._lock:
+            return sum(1 for send in self._sends.values() if send.channel == channel)
+
     def enter(self, send: Send) -> None:
         """It was dispatched."""
         with self._lock:

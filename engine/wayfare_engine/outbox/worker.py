@@ -143,6 +143,11 @@ class SendWorker:
             busy=self._under_way.customers(),
             checks=self._checks,
             limit=room,
+            room={
+                name: ahead - self._under_way.of(name)
+                for name, channel in self._channels.items()
+                if (ahead := channel.most_ahead) is not None
+            },
         )
         self._enter(turn, pipeline)
         return len(turn.sends)
