@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -185,6 +186,25 @@ def test_postgresql_that_is_killed_again_and_again_loses_nothing_that_was_acknow
     assert len(acknowledged) <= len(found) <= len(acknowledged) + 4
     counted = "SELECT sum(events)::int FROM wayfare.event_windows WHERE customer_id = %s"
     assert rows(pods.dsn, counted, customer) == [(len(found),)]
+
+
+def test_the_worker_forgets_ids_whose_time_is_over(pods: Pods) -> None:
+    old, young = own(), own()
+    with psycopg.connect(pods.dsn, autocommit=True) as connection:
+        for name, age in ((old, "2 hours"), (young, "30 minutes")):
+            connection.execute(
+                "INSERT INTO wayfare.event_repeats VALUES (%s, %s, now() - %s::interval)",
+                (name, uuid.uuid4(), age),
+            )
+    worker = pods.processes.start("worker", WAYFARE_EVENT_REPEAT_SECONDS="3600")
+    known = "SELECT client_id FROM wayfare.event_repeats WHERE client_id = ANY(%s)"
+
+    until(
+        lambda: rows(pods.dsn, known, [old, young]) == [(young,)],
+        seconds=90,
+        what="it is forgotten",
+    )
+    worker.stop()
 
 
 def test_a_key_needs_the_scope(pods: Pods) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
+from psycopg.conninfo import make_conninfo
 
 from tests.facts.making import NOW, equal_to_a_rebuild
 from tests.journal.making import SITE, sealing
@@ -33,6 +34,7 @@ from wayfare_engine.facts import (
     write,
 )
 from wayfare_engine.facts.fact import STATES
+from wayfare_engine.facts.versions import lock_numbers
 from wayfare_engine.ledger import Kind, fence
 from wayfare_engine.ledger.bodies import (
     Approval,
@@ -363,6 +365,33 @@ def test_postgresql_that_is_away_is_told_at_once(live: str) -> None:
     with proxied(live) as (proxy, dsn):
         proxy.close()
         with_writer(dsn, work)
+
+
+def test_a_database_that_is_read_only_is_not_the_facts_fault(live: str) -> None:
+    async def work(writer: CommittedWriter) -> None:
+        with pytest.raises(NotAcknowledged) as told:
+            await writer.write([event("e1")])
+        assert (told.value.why, told.value.maybe) == (Why.FAILED, False)
+
+    with_writer(make_conninfo(live, options="-c default_transaction_read_only=on"), work)
+
+
+def test_who_does_not_wait_any_longer_is_told_that_it_may_be_written_all_the_same(
+    live: str,
+) -> None:
+    async def work(writer: CommittedWriter) -> None:
+        with psycopg.connect(live) as holder:
+            holder.execute(
+                "SELECT pg_advisory_xact_lock(number) FROM unnest(%s) AS n (number)", locks
+            )
+            with pytest.raises(NotAcknowledged) as told:
+                await writer.write([attribute(1)], commit_seconds=0.5)
+        assert (told.value.why, told.value.maybe) == (Why.TIME, True)
+        answer = await writer.write([attribute(2)])
+        assert answer.written[0].version == 2
+
+    locks = [lock_numbers([attribute(1)])]
+    with_writer(live, work)
 
 
 def test_rows_follow_the_epoch_that_the_database_is_at(live: str) -> None:

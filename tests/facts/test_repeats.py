@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from psycopg import AsyncConnection
 
+from tests.catchup.databases import put_chain
 from tests.facts.test_committed import event, write_now
-from tests.journal.making import PLAN, SITE, seal_all
+from tests.journal.making import PLAN, SITE, row, seal_all
 from tests.servers.postgresql import rows
 from wayfare_engine.clock import new_id
-from wayfare_engine.facts import Draft, repeats, write
+from wayfare_engine.facts import repeats
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.ledger import fence
 from wayfare_engine.objectstore import ObjectStore
@@ -79,15 +80,14 @@ def test_what_was_never_shipped_counts_as_new_at_the_other_site(
     assert not again.repeat
 
 
-def test_catching_up_notes_no_ids_of_long_ago(live: str, dr: str, store: ObjectStore) -> None:
-    two_days = timedelta(days=2)
-    milliseconds = int((datetime.now(UTC) - two_days).timestamp() * 1000)
+def test_catching_up_notes_no_ids_of_long_ago(dr: str, store: ObjectStore) -> None:
+    milliseconds = int((datetime.now(UTC) - timedelta(days=2)).timestamp() * 1000)
     old = uuid.UUID(bytes=milliseconds.to_bytes(6, "big") + new_id().bytes[6:])
-    with psycopg.connect(live, autocommit=True) as connection:
-        write(connection, [Draft(old, event("old")), Draft(new_id(), event("new"))], site=SITE)
-    seal_all(live, store)
+    body = '{"customer":"anna","name":"buy","client_id":"%s"}'
+    put_chain(store, [[row(body % "old", id=old), row(body % "new")]], site=SITE, epoch=1)
 
     catch_up(dr, store, plan=PLAN)
     catch_up(dr, store, plan=PLAN)
 
     assert rows(dr, "SELECT client_id FROM wayfare.event_repeats") == [("new",)]
+    assert rows(dr, "SELECT sum(events)::int FROM wayfare.event_windows") == [(2,)]

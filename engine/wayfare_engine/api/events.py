@@ -58,6 +58,7 @@ _PROBLEMS = {
     Why.AWAY: (503, "store-away", b"2"),
     Why.TIME: (503, "store-away", b"2"),
     Why.EPOCH: (503, "not-active", b"5"),
+    Why.FAILED: (503, "store-away", b"5"),
     Why.REFUSED: (422, "refused", None),
 }
 

@@ -25,6 +25,7 @@ from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.facts.fact import Fact
 from wayfare_engine.facts.journaled import JournalWatch
+from wayfare_engine.facts.record import REFUSALS
 from wayfare_engine.facts.transaction import Draft, Written, write_async
 from wayfare_engine.ledger import StaleEpoch
 from wayfare_engine.metrics import FactMetrics
@@ -55,6 +56,7 @@ class Why(StrEnum):
     TIME = "PostgreSQL did not confirm in time"
     EPOCH = "this site does not hold the right to act"
     REFUSED = "PostgreSQL refuses the facts"
+    FAILED = "PostgreSQL cannot write now"
 
 
 @dataclass(eq=False)
@@ -84,12 +86,18 @@ class Acknowledged:
     ack: Ack
 
 
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
 class _Request:
     def __init__(self, drafts: list[Draft], deadline: float) -> None:
         self.drafts = drafts
         self.deadline = deadline
         #: A commit was asked for and not answered.
         self.in_doubt = False
+        #: An attempt is on its way, and goes on when its caller's time is over.
+        self.trying = False
         self.told: asyncio.Future[list[Written]] = asyncio.get_running_loop().create_future()
 
     def fail(self, why: Why, detail: str = "", *, maybe: bool = False) -> None:
@@ -171,7 +179,8 @@ class CommittedWriter:
         try:
             written = await asyncio.wait_for(request.told, commit_seconds)
         except TimeoutError:
-            raise self._refused(NotAcknowledged(Why.TIME, request.in_doubt)) from None
+            maybe = request.in_doubt or request.trying
+            raise self._refused(NotAcknowledged(Why.TIME, maybe)) from None
         except NotAcknowledged as error:
             raise self._refused(error) from None
         self._metrics.facts.labels("repeat").inc(sum(one.repeat for one in written))
@@ -199,7 +208,7 @@ class CommittedWriter:
                 log.exception("facts.failed")
                 await self._disconnect()
                 for request in requests:
-                    request.fail(Why.REFUSED, type(error).__name__, maybe=request.in_doubt)
+                    request.fail(Why.FAILED, type(error).__name__, maybe=request.in_doubt)
             finally:
                 for request in requests:
                     request.fail(Why.TIME, maybe=request.in_doubt)
@@ -243,11 +252,18 @@ class CommittedWriter:
             except StaleEpoch as error:
                 for request in left:
                     request.fail(Why.EPOCH, str(error))
-            except (psycopg.Error, SaidToPeople) as error:
+            except REFUSALS as error:
                 if len(left) == 1:
-                    left[0].fail(Why.REFUSED, str(error).partition("\n")[0])
+                    left[0].fail(Why.REFUSED, _line(error))
                 for request in left:
                     await self._write([request])
+            except psycopg.Error as error:  # read-only, not migrated yet, no right to write
+                log.error("facts.failed", error=_line(error))
+                for request in left:
+                    request.fail(Why.FAILED, _line(error))
+            finally:
+                for request in left:
+                    request.trying = False
 
     async def _transaction(
         self, connection: AsyncConnection[Any], requests: list[_Request]
@@ -256,6 +272,8 @@ class CommittedWriter:
             for request in requests:
                 request.in_doubt = True
 
+        for request in requests:
+            request.trying = True
         drafts = [draft for request in requests for draft in request.drafts]
         again = any(request.in_doubt for request in requests)
         _writing()

@@ -6,11 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, Connection
 
+from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.ledger import LedgerRow, append, append_rows
 from wayfare_engine.projections import apply_rows, apply_rows_async
 
+#: What is wrong with rows themselves, as opposed to where they are written. StaleEpoch is said to
+#: people too, and is told apart first.
+REFUSALS = (
+    *(psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded),
+    *(SaidToPeople, ValueError),
+)
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
 
 

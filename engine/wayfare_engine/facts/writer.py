@@ -22,8 +22,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from wayfare_engine.crashpoints import crash_point
-from wayfare_engine.errors import SaidToPeople
-from wayfare_engine.facts.record import record_async
+from wayfare_engine.facts.record import REFUSALS, record_async
 from wayfare_engine.ledger import LedgerRow, StaleEpoch
 from wayfare_engine.ledger.append import BATCH, COPY_SPOOLED, copy_rows, present
 from wayfare_engine.metrics import LedgerMetrics
@@ -36,10 +35,6 @@ _written = crash_point("facts.async.written", "a batch is committed and still in
 
 #: A transaction that takes longer than this is given up and tried again, in seconds.
 _PATIENCE = 15.0
-_REFUSALS = (
-    *(psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded),
-    *(SaidToPeople, ValueError),
-)
 
 
 class LedgerWriter:
@@ -164,7 +159,7 @@ class LedgerWriter:
                 continue
             except Away as error:
                 log.warning("ledger.waiting", rows=self.backlog, error=type(error).__name__)
-            except (psycopg.Error, *_REFUSALS) as error:
+            except (psycopg.Error, *REFUSALS) as error:
                 log.error("ledger.refused", error=str(error).partition("\n")[0])
                 with contextlib.suppress(psycopg.Error, StaleEpoch):
                     await self._write_one_by_one()
@@ -248,7 +243,7 @@ class LedgerWriter:
                 pass
             except StaleEpoch:
                 raise
-            except _REFUSALS as error:
+            except REFUSALS as error:
                 log.error("ledger.dropped", id=str(row.id), kind=row.kind, why=type(error).__name__)
                 self.dropped += 1
                 self._metrics.dropped.labels("refused").inc()
