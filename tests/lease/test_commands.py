@@ -31,7 +31,7 @@ def test_show_says_who_holds_what_and_what_is_sealed(west: Place) -> None:
     done = west.lease("show")
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (
-        "holder    site east, epoch 1, 2026-03-01 12:00:00 UTC",
+        "holder    site east, epoch 1, taken 2026-03-01 12:00:00 UTC",
         "acting    since 2026-03-01 12:00:00 UTC",
         "east: epoch 1, 3 rows sealed, 12 not, the oldest of 2026-03-01 12:00:00 UTC",
         "its age is unknown without --watch",

@@ -165,7 +165,9 @@ def _lines(found: LeaseStatus) -> list[str]:
         lines.append(f"  holder    {words.get(found.state, 'unknown')}")
     else:
         why = f" ({lease.reason})" if lease.reason else ""
-        lines.append(f"  holder    site {lease.site}, epoch {lease.epoch}, {_time(lease.at)}{why}")
+        lines.append(
+            f"  holder    site {lease.site}, epoch {lease.epoch}, taken {_time(lease.at)}{why}"
+        )
         if lease.statement is not None:
             lines.append(f'            {lease.statement.by} stated: "{lease.statement.text}"')
         if found.acting_since is not None:
