@@ -23,6 +23,7 @@ from wayfare_engine.cli import (
     ledger,
     processes,
     reconcile,
+    sends,
     stores,
 )
 from wayfare_engine.errors import FAILED, MISSING, SaidToPeople
@@ -66,6 +67,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(journal.app, name="journal")
     app.add_typer(lease.app, name="lease")
     app.add_typer(reconcile.app, name="reconcile")
+    app.add_typer(sends.app, name="sends")
     own = {*(c.name for c in app.registered_commands), *(g.name for g in app.registered_groups)}
     own |= {c.callback.__name__ for c in app.registered_commands if c.callback is not None}
     asked = next((a for a in arguments if not a.startswith("-")), None)
