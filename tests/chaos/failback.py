@@ -34,8 +34,8 @@ def fail_back(player: Player) -> dict[str, str]:
     told: dict[str, str] = {}
     for tail in sorted(tails, key=lambda t: -t.manifest.epoch):
         told |= _merge(run, acting, tail)
-    if told:
-        # What was planned and never sent has its turn now.
+    if tails:
+        # The merge is sealed, and what was planned and never sent has its turn.
         player.work()
     return told
 

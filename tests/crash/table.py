@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tests.crash.catching_up import CatchingUp, Restoring
+from tests.crash.checkpointing import Checkpointing
 from tests.crash.committing import Buffering, Committing
 from tests.crash.importing import Importing
 from tests.crash.rebuilding import Rebuilding
@@ -21,6 +22,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     CatchingUp,
     Restoring,
     Rebuilding,
+    Checkpointing,
     Snapshotting,
     Taking,
     Importing,

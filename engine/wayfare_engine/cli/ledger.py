@@ -1,4 +1,4 @@
-"""`wayfare ledger digest | diff | rebuild`."""
+"""`wayfare ledger digest | diff | rebuild | checkpoint | verify`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from wayfare_engine.cli import ledger_diff, ledger_rebuild
+from wayfare_engine.cli import ledger_checkpoint, ledger_diff, ledger_rebuild
 from wayfare_engine.cli.progress import named_progress
 from wayfare_engine.cli.recovery_options import (
     AsJson,
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from wayfare_engine.projections.digests import Document
 
 app = typer.Typer(
-    help="The ledger's projections: digests, differences, rebuilding.", no_args_is_help=True
+    help="The ledger's projections: digests, differences, rebuilding, checkpoints.",
+    no_args_is_help=True,
 )
 
 
@@ -37,6 +38,7 @@ def _group() -> None:
 
 ledger_diff.register(app)
 ledger_rebuild.register(app)
+ledger_checkpoint.register(app)
 
 
 @app.command()

@@ -47,13 +47,19 @@ def take(
 
 
 @contextmanager
-def one_snapshot(dsn: str) -> Iterator[Connection[Any]]:
-    """A read-only transaction on one snapshot, in a session of its own. Raises psycopg.Error."""
+def session(dsn: str) -> Iterator[Connection[Any]]:
+    """A session that can hash and show rows. Raises psycopg.Error."""
     with psycopg.connect(dsn, autocommit=True, application_name="wayfare-digest") as connection:
         prepare(connection)
-        with connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield connection
+        yield connection
+
+
+@contextmanager
+def one_snapshot(dsn: str) -> Iterator[Connection[Any]]:
+    """A read-only transaction on one snapshot, in a session of its own. Raises psycopg.Error."""
+    with session(dsn) as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield connection
 
 
 @contextmanager

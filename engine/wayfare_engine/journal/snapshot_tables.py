@@ -39,6 +39,7 @@ LOCAL: dict[str, str] = {
     "rebuild": "a rebuild of this database that is under way",
     "recovered_tails": "which of this disk's own rows were recovered",
     "schema_revision": "the manifest's revision",
+    "seal_cuts": "sealing of this database",
     "seal_intents": "sealing of this database",
     "sealed_epochs": "sealing of this database",
     "sealed_instance": "sealing of this database",

@@ -59,7 +59,8 @@ def next_batch(
     max_bytes: int = MAX_BYTES,
     settled: bool = False,
 ) -> Batch:
-    """The rows after transaction `after`, whole transactions, about `max_rows` of them at most.
+    """The rows after transaction `after`, whole transactions, about `max_rows` of them at most, and
+    none behind the next cut (`wayfare.seal_cuts`).
 
     `final`: the epoch is over and nobody writes under it, so there is no horizon to wait for.
     `settled`: rows of `wayfare.settled_rows` are left out. Memory: the batch. Raises
@@ -67,9 +68,14 @@ def next_batch(
     """
     with one_snapshot(connection) as horizon:
         below = NO_BOUND if final else horizon
+        ends_at = _next_cut(connection, site, epoch, after)
+        if ends_at is not None and ends_at < below:
+            below = ends_at
         rows, cut = _read(
             connection, site, epoch, after + 1, below, settled, max_rows=max_rows, most=max_bytes
         )
+        if not cut and below == ends_at:
+            return Batch(rows, seen=ends_at - 1, more=True)
         if not cut:
             return Batch(rows, seen=max(after, horizon - 1), more=False)
         # The last transaction may go on in what was not read.
@@ -79,6 +85,15 @@ def next_batch(
         else:
             rows = rows.filter(pc.less(rows["tx"], pa.scalar(last, pa.uint64())))
         return Batch(rows, seen=rows["tx"][-1].as_py(), more=True)
+
+
+def _next_cut(connection: Connection[Any], site: str, epoch: int, after: int) -> int | None:
+    row = connection.execute(
+        "SELECT min(below)::text FROM wayfare.seal_cuts "
+        "WHERE site = %s AND epoch = %s AND below > %s::text::xid8",
+        (site, epoch, str(after + 1)),
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def window(

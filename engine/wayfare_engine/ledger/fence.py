@@ -85,6 +85,20 @@ async def enter_present_async(connection: AsyncConnection[Any]) -> int:
     return int(row[0])
 
 
+def enter_exclusively(connection: Connection[Any]) -> int:
+    """Be alone in the present epoch until the transaction ends, and return it: no writer is inside,
+    and those that come wait. Set a lock_timeout before. Raises StaleEpoch, psycopg.Error."""
+    before = site_epoch(connection)
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(x'5745504f'::int, (%s::bigint %% 2147483647)::int)",
+        (before.epoch,),
+    )
+    present = site_epoch(connection)
+    if present.epoch != before.epoch or not present.held:
+        raise StaleEpoch(before.epoch, present.epoch, present.held)
+    return present.epoch
+
+
 def site_epoch(connection: Connection[Any]) -> SiteEpoch:
     """Where this database stands."""
     row = connection.execute(_PRESENT).fetchone()

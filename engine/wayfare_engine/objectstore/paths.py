@@ -49,6 +49,16 @@ def blob(digest: str) -> str:
     return f"{BLOBS}{digest}"
 
 
+def checkpoint(site: str, epoch: int, seq: int) -> str:
+    """The digest of a checkpoint, which is of this chain up to position `seq`."""
+    return f"{checkpoints(site, epoch)}{seq:0{SEQ_DIGITS}d}"
+
+
+def checkpoints(site: str, epoch: int) -> str:
+    """Prefix of a chain's checkpoints."""
+    return f"{DIGESTS}checkpoint/{site}/{epoch:0{EPOCH_DIGITS}d}/"
+
+
 def lease(plan: str, epoch: int) -> str:
     """The object whose creation takes an epoch. Never deleted."""
     return f"lease/{plan}/{epoch:0{EPOCH_DIGITS}d}"

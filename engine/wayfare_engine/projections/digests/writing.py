@@ -57,6 +57,14 @@ def write(
     return whole
 
 
+def rewrite(written: IO[bytes], into: IO[bytes], document: Document) -> None:
+    """A digest that was written, with another document over the same tables."""
+    written.seek(0)
+    written.readline()
+    into.write(encode_document(document))
+    shutil.copyfileobj(written, into, 1 << 20)
+
+
 def _table(
     connection: Connection[Any], table: Covered, body: IO[bytes], progress: Progress | None
 ) -> TableDigest:

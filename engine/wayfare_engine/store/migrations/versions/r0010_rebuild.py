@@ -1,4 +1,4 @@
-"""Rebuilding the projections from the chains."""
+"""Rebuilding the projections from the chains, and cuts in a chain for checkpoints."""
 
 from alembic import op
 
@@ -35,6 +35,16 @@ BEGIN
 END $$;
 CREATE TRIGGER not_while_rebuilding BEFORE INSERT OR UPDATE ON wayfare.site_epoch
     FOR EACH ROW EXECUTE FUNCTION wayfare.refuse_while_rebuilding();
+
+-- A segment of the chain ends before the first row of transaction `below` or a later one: a
+-- checkpoint is of what is before it. One that is passed has no effect any more.
+CREATE TABLE wayfare.seal_cuts (
+    site text NOT NULL,
+    epoch bigint NOT NULL,
+    below xid8 NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (site, epoch, below)
+);
 """
 
 

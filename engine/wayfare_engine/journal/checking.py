@@ -1,0 +1,134 @@
+"""Comparing a database with the newest checkpoint of the acting chain: for a takeover whose source
+cannot be asked any more.
+
+The database is caught up to the checkpoint's position and no further, because further on nobody
+says what the tables should be. The row in the chain is what counts; the digest in the store, which
+shows where a difference is, must agree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from wayfare_engine.journal import digesting, positions
+from wayfare_engine.journal.catch_up import CatchUp, Progress
+from wayfare_engine.journal.chain import chains, fetch, objects, opened
+from wayfare_engine.journal.positions import Chain
+from wayfare_engine.journal.segment import Closed
+from wayfare_engine.ledger import Kind, bodies
+from wayfare_engine.objectstore import ObjectStore, paths
+from wayfare_engine.objectstore.paths import SEQ_DIGITS
+from wayfare_engine.projections.digests import Comparison, Digest, compare
+from wayfare_engine.projections.digests.writing import Progress as Hashing
+
+Answer = Literal["equal", "different", "unknown"]
+#: Segments behind its position in which a checkpoint's row is looked for.
+_BEHIND = 500
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of it. `why` says why nothing is known; `watermark` and `at` are the checkpoint's,
+    `comparison` has A for the checkpoint and B for this database."""
+
+    answer: Answer
+    why: str = ""
+    watermark: Mapping[str, int] | None = None
+    at: datetime | None = None
+    comparison: Comparison | None = None
+
+
+def verify(
+    dsn: str,
+    store: ObjectStore,
+    *,
+    plan: str,
+    site: str,
+    clock: Callable[[], datetime],
+    limit: int = 20,
+    progress: Progress | None = None,
+    hashing: Hashing | None = None,
+) -> Verdict:
+    """Catch up to the newest checkpoint and compare.
+
+    Raises what `CatchUp.once` raises, DigestDamaged, StoreProblem, psycopg.Error.
+    """
+    found = newest(store)
+    if found is None:
+        return Verdict("unknown", "the acting chain has no checkpoint yet")
+    body, at, path = found
+    wanted: dict[Chain, int] = {_chain(name): seq for name, seq in body.watermark.items()}
+
+    def unknown(why: str) -> Verdict:
+        return Verdict("unknown", why, body.watermark, at)
+
+    with CatchUp.opened(dsn, store, plan=plan) as session:
+        reached = positions.positions(session.connection)
+        if not any(a.seq > wanted.get(c, 0) for c, a in reached.items()):
+            session.once(upto=wanted, progress=progress)
+        here = {c: a.seq for c, a in positions.positions(session.connection).items() if a.seq}
+        if here != wanted:
+            return unknown(
+                f"this database is at {_named(here)}, and the checkpoint is of "
+                f"{_named(wanted)}: take a new checkpoint, or verify before catching up further"
+            )
+        with digesting.digested(dsn, "this database", site=site, clock=clock, progress=hashing) as (
+            ours,
+            _,
+        ):
+            if ours.document.unsealed:
+                return unknown(f"{ours.document.unsealed:,} rows of it are in no segment")
+            theirs = digesting.opened_in_store(store, path)
+            if _tables(theirs) != {n: (t["rows"], t["digest"]) for n, t in body.tables.items()}:
+                return unknown(f"{path} is not the digest that the checkpoint's row names")
+            compared = compare(theirs, ours, limit=limit)
+    return Verdict("equal" if compared.equal else "different", "", body.watermark, at, compared)
+
+
+def newest(store: ObjectStore) -> tuple[bodies.Checkpoint, datetime, str] | None:
+    """The newest checkpoint of the chains of the highest epoch: its body, its time, and the path of
+    its digest. A digest whose row is not in the chain (yet) is passed over.
+
+    Raises ChainProblem, NewerFormat, StoreProblem.
+    """
+    there = list(chains(store))
+    highest = max((epoch for _, epoch in there), default=0)
+    for chain in there:
+        if chain[1] != highest:
+            continue
+        listed = [entry.path for entry in store.list(paths.checkpoints(*chain))]
+        for path in reversed(listed):
+            found = _row(store, chain, int(path[-SEQ_DIGITS:]))
+            if found is not None:
+                return *found, path
+    return None
+
+
+def _row(store: ObjectStore, chain: Chain, seq: int) -> tuple[bodies.Checkpoint, datetime] | None:
+    """The row of the checkpoint at a position: it comes soon behind."""
+    for path, data in fetch(store, objects(store, *chain, after=seq)[:_BEHIND]):
+        segment = opened(path, data)
+        if isinstance(segment, Closed):
+            break
+        for row in segment.rows.select(["kind", "at", "body"]).to_pylist():
+            if row["kind"] == Kind.CHECKPOINT:
+                body = bodies.decode(Kind.CHECKPOINT, row["body"])
+                if body.watermark.get(f"{chain[0]}/{chain[1]}", 0) == seq:
+                    return body, row["at"]
+    return None
+
+
+def _chain(name: str) -> Chain:
+    site, _, epoch = name.rpartition("/")
+    return site, int(epoch)
+
+
+def _named(watermark: dict[Chain, int]) -> str:
+    return ", ".join(f"{c} {n:,}" for c, n in positions.by_name(watermark).items()) or "nothing"
+
+
+def _tables(digest: Digest) -> dict[str, tuple[Any, Any]]:
+    return {table.name: (table.rows, table.digest) for table in digest.document.tables}
