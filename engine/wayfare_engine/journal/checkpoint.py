@@ -136,7 +136,7 @@ def _cut(
         below, sealed, *counts = map(int, row)
         locking.execute(
             "INSERT INTO wayfare.seal_cuts (site, epoch, below, at) "
-            "VALUES (%s, %s, %s::text::xid8, %s)",
+            "VALUES (%s, %s, %s::text::xid8, %s) ON CONFLICT DO NOTHING",
             (site, epoch, str(below), clock()),
         )
     return _Cut(epoch, below, sealed, *counts)
