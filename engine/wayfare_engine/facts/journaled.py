@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
+import psycopg
 import structlog
 
 from wayfare_engine.journal.waiting import journaled_among
@@ -69,7 +70,7 @@ class JournalWatch:
             try:
                 async with self._postgresql.connection() as connection:
                     found = await journaled_among(connection, list(self._waiting))
-            except Away as error:
+            except (*Away, psycopg.Error) as error:
                 log.info("journaled.store_away", error=type(error).__name__)
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                 continue
