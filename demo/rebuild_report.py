@@ -15,6 +15,8 @@ class Report:
 
     customers: int = 0
     decisions: int = 0
+    events: int = 0
+    changes: int = 0
     sends: dict[str, int] = field(default_factory=dict)
     sealed_rows: int = 0
     store_bytes: dict[str, int] = field(default_factory=dict)
@@ -35,6 +37,7 @@ def show(report: Report, console: Console) -> None:
     table = Table("", "", show_header=False, box=None)
     sent = report.sends
     table.add_row("customers, decisions", f"{report.customers:,}, {report.decisions:,}")
+    table.add_row("events, changes", f"{report.events:,}, {report.changes:,}")
     table.add_row("sends", f"{sent['planned']:,} planned, {sent['received']:,} received")
     table.add_row("contacted twice", str(report.contacted_twice))
     table.add_row("outcome unknown (listed)", str(sent["unknown"]))

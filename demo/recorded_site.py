@@ -27,17 +27,27 @@ from tests.harness.site import PLAN, Settings
 from tests.servers.objects import ObjectServer
 from tests.servers.receivers import Dedupe, Receiver
 from wayfare_engine.clock import new_id, now
+from wayfare_engine.facts import Draft, Fact, write
 from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.journal.status import status
+from wayfare_engine.ledger.bodies import (
+    Assignment,
+    AttributeChange,
+    Body,
+    Identity,
+    ListMember,
+    OptOut,
+    Raw,
+    Transition,
+)
 from wayfare_engine.objectstore import ObjectStore, open_store
-from wayfare_engine.outbox import Origin, PlannedSend, plan_send
+from wayfare_engine.outbox import Origin, PlannedSend, instance_key, plan_send
 from wayfare_engine.projections import PROJECTIONS
 
 SITE = "east"
 SENDERS = 2
 _BATCH = 500
 ENDED = "SELECT count(*) FROM wayfare.outbox WHERE outcome IN ('Accepted', 'Unknown')"
-UNKNOWN = "SELECT count(*) FROM wayfare.outbox WHERE outcome = 'Unknown'"
 _CLASSES: tuple[Dedupe, ...] = ("Key", "Query", "None")
 
 
@@ -85,6 +95,39 @@ def compare_projections(before: Copy, after: Copy) -> dict[str, int]:
                 f"{(lost or new)[0][:200]}"
             )
     return {name: len(rows) for name, rows in before.projections.items()}
+
+
+def change(dsn: str, customers: list[str]) -> int:
+    """Change one state of each kind for each of the customers; how many changes."""
+    changed, at = 0, now()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for start in range(0, len(customers), _BATCH):
+            facts = [
+                Fact(body, at, customer=one)
+                for one in customers[start : start + _BATCH]
+                for body in _changes(one)
+            ]
+            changed += len(write(connection, [Draft(new_id(), f) for f in facts], site=SITE))
+    return changed
+
+
+def _changes(customer: str) -> list[Body]:
+    instance = instance_key("bank/welcome", customer, "")
+    node, arm = ("hello", "wait")[int(customer) % 2], "ab"[int(customer) % 2]
+    return [
+        AttributeChange(customer=customer, name="tier", value=Raw(b'"gold"')),
+        Identity(kind="card", value=f"card-{customer}", customer=customer),
+        ListMember(list="pilot", customer=customer, member=True),
+        OptOut(customer=customer, channel="letters", out=True),
+        Assignment(experiment="title", customer=customer, arm=arm),
+        Transition(instance=instance, journey="bank/welcome", node=node, visit=1, state="Active"),
+    ]
+
+
+def outcomes(dsn: str) -> dict[str, str]:
+    """The outcome of each send, by its key."""
+    with psycopg.connect(dsn) as connection:
+        return dict(connection.execute("SELECT send_key, outcome FROM wayfare.outbox").fetchall())
 
 
 class Sends:

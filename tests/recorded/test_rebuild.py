@@ -21,10 +21,15 @@ def test_a_site_is_rebuilt_from_the_bucket_alone_and_nobody_is_contacted_twice(
 
     report = record(Steps(Console(), tmp_path / "rebuild.log"), customers, sends=1500)
 
-    assert (report.customers, report.decisions) == (2000, 2000)
-    assert report.sealed_rows == report.history_rows > 3500
+    assert (report.customers, report.decisions, report.events) == (2000, 2000, 2000)
+    assert report.changes == 6 * 1000
+    applied = {name for name, rows in report.projections.items() if rows}
+    assert applied == {
+        *("profile_changes", "identities", "event_windows", "list_members", "opt_outs"),
+        *("contacts", "counters", "journey_instances", "outbox", "assignments"),
+    }
+    assert report.sealed_rows == report.history_rows > 11_500
     assert report.ledger_equal
-    assert report.projections["counters"] > 0
     assert report.projections["outbox"] == report.sends["planned"] == 1500
     assert report.sends["received_before"] < 1500
     assert report.sends["received"] + report.sends["unknown"] >= 1500
