@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from wayfare_engine.journal.chain import read
 from wayfare_engine.journal.segment import Segment
 from wayfare_engine.journal.verify import verify
 from wayfare_engine.lease import Holder, Terms, boottime, history, take
+from wayfare_engine.lease.beats import Beat, read_beat, watch_until_stale
 from wayfare_engine.lease.epochs import put_acting
 from wayfare_engine.objectstore import ObjectStore, open_store, paths
 from wayfare_engine.objectstore.marker import claim
@@ -114,6 +116,7 @@ def test_a_store_that_cannot_hold_a_journal_is_refused(
     assert "Traceback" not in worker.tail()
     assert list(sealing.store.list(paths.JOURNAL)) == []
     assert sealing.store.get(paths.MARKER) is None
+    assert read_beat(sealing.store, PLAN, SITE) is None
 
     sealing.faults.heal()
     worker.stop()
@@ -168,6 +171,36 @@ def test_a_store_that_is_away_at_the_start_is_told_of_too(sealing: Sealing) -> N
     until(lambda: sealing.status()["lag"]["rows"] == 0, what="all is sealed")
     until(lambda: sealing.status()["exit"] == 0, what="the problem is over")
     assert chained_ids(sealing.store) == ids
+
+
+def test_a_worker_beats_with_its_sites_figures_until_it_is_killed(sealing: Sealing) -> None:
+    worker = sealing.start(WAYFARE_BEAT_SECONDS="0.1")
+
+    def newest() -> Beat | None:
+        return read_beat(sealing.store, PLAN, SITE)
+
+    write(sealing.dsn, rows(3))
+    until(lambda: (b := newest()) and b.sealed_seq == 3 and b.unsealed == 0, what="figures")
+    sealing.faults.rule("a", Answer(507, "XMinioStorageFull"), methods="PUT", path="/journal/")
+    write(sealing.dsn, rows(EACH))
+    found = until(
+        lambda: b if (b := newest()) and b.unsealed == EACH else None, what="what waits is told"
+    )
+    assert found.oldest_unsealed_at is not None
+    assert (found.site, found.epoch, found.awake) == (SITE, 1, True)
+    worker.kill()
+    watch = watch_until_stale(newest, 1.0, sleep=time.sleep)
+    assert (watch.age() or 0) >= 1.0
+
+
+def test_nothing_is_written_into_the_store_of_another_plan(sealing: Sealing) -> None:
+    claim(sealing.store, "wholesale")
+    write(sealing.dsn, rows(3))
+    sealing.start(WAYFARE_BEAT_SECONDS="0.1")
+    found = sealing.told("belongs to plan 'wholesale', and this site is of plan")
+    assert (found["problem"]["kind"], found["lag"]["rows"]) == ("ForeignStore", 3)
+    assert [one.path for one in sealing.store.list("")] == [paths.MARKER]
+    assert sealing.faults.seen("a", "PUT") == []
 
 
 JUMPING = r"""

@@ -21,6 +21,7 @@ from wayfare_engine.store import blobs, channels, memberships
 from wayfare_engine.store import plans as plans_sql
 from wayfare_engine.store.postgresql import Away, listen, probe
 from wayfare_engine.web.server import http_server, run_until_signal
+from wayfare_engine.worker.beating import beat
 from wayfare_engine.worker.compute import SegmentComputer
 from wayfare_engine.worker.control import make_app
 from wayfare_engine.worker.sealing import seal
@@ -99,6 +100,7 @@ async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
         asyncio.create_task(
             seal(state.settings, state.metrics.journal, clock=state.clock), name="seal"
         ),
+        asyncio.create_task(beat(state.settings, clock=state.clock), name="beat"),
     ]
 
 
