@@ -44,8 +44,10 @@ def erase(
 ) -> None:
     """Destroy a customer's keys, here and in the object store, and write that down.
 
-    What was sealed by them cannot be opened again, in no backup and at no site. There is no way
-    back. Safe to run again; exit code 3 when the store could not be reached, and then run it again.
+    What was sealed by them cannot be opened again at either site, once the other one has caught up.
+    There is no way back. A backup of PostgreSQL, or a bucket that keeps old versions of `keys/`,
+    still has the keys: see docs/privacy.md. Safe to run again; exit code 3 when the store could not
+    be reached, and then run it again.
 
     Example: wayfare customers erase C1042 --engine retail --reason "request 2026-118"
     """
