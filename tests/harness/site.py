@@ -67,7 +67,8 @@ Broken = Literal["", "journal", "window", "dedupe", "key"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a process is told. Times in seconds; `hosts` are the receivers' addresses by class."""
+    """What a process is told. Times in seconds; `hosts` are the receivers' addresses by class;
+    `jump` is how wrong a writer's wall clock is."""
 
     site: str
     dsn: str
@@ -81,13 +82,18 @@ class Settings:
     hand_over: float = 0.3
     clock_error: float = 0.001
     broken: Broken = ""
+    jump: float = 0.0
 
     @property
     def terms(self) -> Terms:
         return Terms(self.ttl, self.clock_error, self.hand_over)
 
     def origin(self, ids: Callable[[], uuid.UUID] = new_id) -> Origin:
-        return Origin(self.site, self.epoch, ids, now)
+        return Origin(self.site, self.epoch, ids, self.wall)
+
+    def wall(self) -> datetime:
+        """The time, as this process has it."""
+        return now() + timedelta(seconds=self.jump)
 
 
 def now() -> datetime:
@@ -139,8 +145,10 @@ class Unbounded(HttpHost):
         return super().hand_over(replace(what, remaining=60.0))
 
 
-def planned(place: str, number: int, dice: random.Random) -> PlannedSend:
-    """Send number `number` of `place`: the same one whoever plans it."""
+def planned(
+    place: str, number: int, dice: random.Random, wall: Callable[[], datetime]
+) -> PlannedSend:
+    """Send number `number` of `place`: the same one whoever plans it. It is due at once."""
     return PlannedSend(
         journey="welcome",
         customer=f"customer-{hash_of(place, number) % CUSTOMERS}",
@@ -149,7 +157,7 @@ def planned(place: str, number: int, dice: random.Random) -> PlannedSend:
         visit=1,
         channel=("Key", "Query", "None")[hash_of(number, place) % 3],
         due=now(),
-        expires=now() + timedelta(seconds=0.5) if dice.random() < 0.05 else None,
+        expires=wall() + timedelta(seconds=0.5) if dice.random() < 0.05 else None,
         payload=json.dumps({"text": f"hello {number}"}),
     )
 
@@ -188,7 +196,7 @@ def _write_some(
         return ids[-1]
 
     origin = settings.origin(noted)
-    at = now()
+    at = settings.wall()
     rows: list[LedgerRow] = []
     for _ in range(dice.randrange(1, 4)):
         customer = f"customer-{dice.randrange(CUSTOMERS)}"
@@ -199,10 +207,15 @@ def _write_some(
             Kind.OPT_OUT, customer, OptOut(customer=customer, channel="None", out=True), at
         )
         rows.append(row._replace(key=f"{customer}/None", version=1 + settings.epoch))
-    sends = [planned(settings.site, number * 2 + i, dice) for i in range(dice.randrange(3))]
+    sends = [
+        planned(settings.site, number * 2 + i, dice, settings.wall)
+        for i in range(dice.randrange(3))
+    ]
     if settings.epoch > 1 and dice.random() < 0.5:
         # A node that the other site fired already, or never came to fire: the same send.
-        sends.append(planned(dice.choice(("east", "west")), dice.randrange(200), dice))
+        sends.append(
+            planned(dice.choice(("east", "west")), dice.randrange(200), dice, settings.wall)
+        )
     with connection.transaction():
         tx = record(connection, rows)
         if sends:

@@ -10,9 +10,10 @@ engine processes, and receivers outside. No cluster.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -37,6 +38,9 @@ ROLES: tuple[tuple[str, Role], ...] = (
     ("sender-1", "sender"),
     ("sender-2", "sender"),
 )
+
+#: How wrong a writer's wall clock may be, in seconds: times in its rows, and when its sends expire.
+JUMPS = (0.0, 0.0, -900.0, 900.0, 7200.0)
 
 
 @dataclass
@@ -132,9 +136,13 @@ class Run:
         if epoch is None:
             epoch = old.settings.epoch if old is not None else self.epoch
         self._started += 1
+        settings = self.settings(site, epoch)
+        if role == "writer":
+            dice = random.Random(f"{self.seed} {self._started}")
+            settings = replace(settings, jump=dice.choice(JUMPS))
         process = SiteProcess(
             role,
-            self.settings(site, epoch),
+            settings,
             crash=crash,
             log=self.folder / f"{self._started:03d}-{site}-{name}.log",
         )
