@@ -8,8 +8,9 @@ from bench.journal.run import REACH, measure
 
 #: Small enough for every run of the tests.
 SCALE = 0.01
-#: Ratios that hold at any size.
-ALWAYS = ("copy_vs_executemany", "seal_vs_jsonl_size")
+#: Ratios that hold at this size too, and how large they are at least. At full size the bars are
+#: those of REACH.
+AT_LEAST = {"copy_vs_executemany": 1.5, "seal_vs_jsonl_size": 1.4, "import_vs_rows": 1.5}
 
 
 @pytest.mark.timeout(600)
@@ -17,5 +18,5 @@ def test_every_figure_is_measured_and_ratios_hold() -> None:
     found = measure(SCALE)
     missing = [name for name in REACH if found.get(name) is None]
     assert not missing, f"nothing was measured for {missing}"
-    for name in ALWAYS:
-        assert REACH[name].reached(found[name]), f"{name}: {found[name]}"
+    for name, bar in AT_LEAST.items():
+        assert found[name] >= bar, f"{name}: {found[name]}"
