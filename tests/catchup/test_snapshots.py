@@ -8,6 +8,7 @@ import pytest
 from tests.catchup.databases import random_rows, scalar, tables, write_and_seal, write_live
 from tests.journal.making import PLAN, SITE, seal_all
 from wayfare_engine.clock import now
+from wayfare_engine.journal import restoring
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.journal.snapshot import (
     Manifest,
@@ -19,6 +20,7 @@ from wayfare_engine.journal.snapshot import (
 from wayfare_engine.journal.snapshot_tables import BESIDE, LOCAL
 from wayfare_engine.journal.snapshot_tables import tables as snapshot_tables
 from wayfare_engine.journal.snapshots import prune, snapshots
+from wayfare_engine.ledger.fence import raise_epoch
 from wayfare_engine.objectstore import ObjectStore, paths
 from wayfare_engine.projections import PROJECTIONS
 
@@ -97,6 +99,37 @@ def test_a_snapshot_of_a_stranded_tail_is_refused(live: str, store: ObjectStore)
         seal_all(live, store)
     with pytest.raises(SourceNotSealed):
         taken(live, store, "s1")
+
+
+@pytest.mark.parametrize("from_snapshot", [True, False])
+def test_an_interrupted_restore_is_taken_back_by_whoever_comes_next(
+    live: str, dr: str, store: ObjectStore, from_snapshot: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_and_seal(live, store, random_rows(100, 1))
+    catch_up(dr, store, plan=PLAN)
+    taken(dr, store, "s1")
+    emptied(dr)
+
+    class _Killed(BaseException):
+        pass
+
+    def killed() -> None:
+        raise _Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "filled", killed)
+        with pytest.raises(_Killed):
+            catch_up(dr, store, plan=PLAN)
+    assert tables(dr) == tables(live), "all is there, but nothing says how far it is"
+    with (
+        psycopg.connect(dr, autocommit=True) as connection,
+        pytest.raises(psycopg.Error, match="a snapshot is being restored"),
+    ):
+        raise_epoch(connection, 2)
+    report = catch_up(dr, store, plan=PLAN, from_snapshot=from_snapshot)
+    assert (report.snapshot, report.total) == (("s1", 0) if from_snapshot else (None, 100))
+    assert tables(dr) == tables(live)
+    assert scalar(dr, "SELECT count(*) FROM wayfare.restore") == 0
 
 
 @pytest.mark.parametrize("harm", ["missing", "flipped", "cut", "no manifest", "bad manifest"])

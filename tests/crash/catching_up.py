@@ -51,7 +51,9 @@ class Restoring(Scenario):
     """An empty database, a snapshot and what came after it."""
 
     points: ClassVar = {
+        "journal.restore.begun": (1, 1),
         "journal.restore.table": (1, 2, 5, 9, 13),
+        "journal.restore.filled": (1, 1),
         "journal.restore.committed": (1, 1, 1),
         "journal.catch_up.committed": (1, 2, 3),
     }

@@ -33,7 +33,7 @@ from wayfare_engine.journal.reading_ahead import (
     listing,
     load,
 )
-from wayfare_engine.journal.restoring import is_empty, restore_newest
+from wayfare_engine.journal.restoring import is_empty, restore_newest, take_back
 from wayfare_engine.journal.segment import Closed
 from wayfare_engine.journal.unsealed_rows import stranded_rows
 from wayfare_engine.ledger.fence import saw_epoch
@@ -117,12 +117,14 @@ class CatchUp:
 
     def __init__(
         self,
+        dsn: str,
         connection: Connection[Any],
         store: ObjectStore,
         *,
         plan: str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._dsn = dsn
         self._connection = connection
         self._store = store
         self._plan = plan
@@ -138,7 +140,8 @@ class CatchUp:
         plan: str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Iterator[CatchUp]:
-        """With a connection of its own and the lock that lets only one apply.
+        """With a connection of its own and the lock that lets only one apply. A restore that was
+        interrupted is taken back first.
 
         Raises AlreadyRunning, ForeignStore (another plan's store, or a newer one), psycopg.Error.
         """
@@ -150,7 +153,8 @@ class CatchUp:
             stack.enter_context(positions.only_one(connection))
             # What a crash of PostgreSQL takes back, it takes back together with its position.
             connection.execute("SET synchronous_commit = off")
-            yield cls(connection, store, plan=plan, monotonic=monotonic)
+            take_back(connection)
+            yield cls(dsn, connection, store, plan=plan, monotonic=monotonic)
 
     @property
     def connection(self) -> Connection[Any]:
@@ -205,11 +209,14 @@ class CatchUp:
     def restore(self, *, progress: Progress | None = None) -> str | None:
         """Restore the newest whole snapshot into the database if it is empty; its id, if any.
 
-        `progress` is told bytes here. Raises StoreProblem, StoreUnavailable, psycopg.Error.
+        `progress` is told bytes here, from several threads. Raises StoreProblem, StoreUnavailable,
+        psycopg.Error; the next session takes back what was restored until then.
         """
         if not is_empty(self._connection):
             return None
-        found = restore_newest(self._connection, self._store, plan=self._plan, progress=progress)
+        found = restore_newest(
+            self._dsn, self._connection, self._store, plan=self._plan, progress=progress
+        )
         return None if found is None else found.id
 
     def follow(

@@ -30,7 +30,7 @@ from wayfare_engine.journal.rebuilding_problems import (
 )
 from wayfare_engine.journal.segment import Closed
 from wayfare_engine.journal.session import kept_out, sealer_pid
-from wayfare_engine.journal.snapshot_tables import tables
+from wayfare_engine.journal.snapshot_tables import empty
 from wayfare_engine.journal.unsealed_rows import UNSEALED_IDS, unsealed_rows
 from wayfare_engine.ledger.fence import raise_epoch, site_epoch
 from wayfare_engine.objectstore import ObjectStore
@@ -188,12 +188,10 @@ def _left_unsealed(connection: Connection[Any]) -> tuple[int, bool]:
 
 
 def _empty(connection: Connection[Any], before: _Digests) -> None:
-    names = [sql.Identifier("wayfare", table.name) for table in tables(connection)]
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
-            connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
-            connection.execute("INSERT INTO wayfare.customer_version VALUES (true, 0, 0)")
+            empty(connection)
             connection.execute("DELETE FROM wayfare.chain_positions")
             connection.execute(
                 "UPDATE wayfare.rebuild SET step = 'Replaying', before = %s", (json.dumps(before),)

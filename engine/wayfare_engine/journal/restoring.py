@@ -1,14 +1,21 @@
-"""A snapshot into an empty database, in one transaction with its watermark."""
+"""A snapshot into an empty database: its tables over several connections, then its watermark.
+
+Until the watermark is there, which is committed last, a row of `wayfare.restore` says that tables
+may be full or not. A process that is killed leaves that row, and the next catch-up begins by
+emptying the tables.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import structlog
 from psycopg import Connection, sql
 
@@ -17,17 +24,23 @@ from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.journal import positions
 from wayfare_engine.journal.positions import Applied
 from wayfare_engine.journal.snapshot import CODEC, Manifest, Piece, TableManifest, revision
-from wayfare_engine.journal.snapshot_tables import BESIDE, tables
+from wayfare_engine.journal.snapshot_tables import BESIDE, empty, tables
 from wayfare_engine.journal.snapshots import usable
 from wayfare_engine.ledger.fence import saw_epoch
 from wayfare_engine.objectstore import ObjectStore, paths
+from wayfare_engine.store.postgresql import patient
 
 log = structlog.get_logger(__name__)
 
-table_in = crash_point("journal.restore.table", "a table is restored, nothing is committed")
+begun = crash_point("journal.restore.begun", "the database says that a restore is under way")
+table_in = crash_point("journal.restore.table", "a table is restored and committed")
+filled = crash_point("journal.restore.filled", "all tables are restored, the watermark is not")
 whole_in = crash_point("journal.restore.committed", "a snapshot is restored and committed")
 
-_AHEAD = 4
+#: Tables at once: one connection is one core of PostgreSQL.
+AT_ONCE = 3
+#: Pieces of a table that are fetched before PostgreSQL takes them.
+_AHEAD = 3
 
 
 @dataclass(eq=False)
@@ -53,6 +66,7 @@ def is_empty(connection: Connection[Any]) -> bool:
 
 
 def restore_newest(
+    dsn: str,
     connection: Connection[Any],
     store: ObjectStore,
     *,
@@ -63,7 +77,7 @@ def restore_newest(
     empty (see `is_empty`). `progress` is told bytes done and to do.
 
     A damaged snapshot is passed over with a word, and the one before it used. Raises
-    StoreUnavailable, StoreProblem, psycopg.Error; nothing is left in the database then.
+    StoreUnavailable, StoreProblem, psycopg.Error, as `restore`.
     """
     damaged: set[str] = set()
     while True:
@@ -73,7 +87,7 @@ def restore_newest(
         if manifest is None:
             return None
         try:
-            restore(connection, store, manifest, progress=progress)
+            restore(dsn, connection, store, manifest, progress=progress)
         except SnapshotDamaged as error:
             log.warning("snapshot.passed_over", snapshot=manifest.id, problem=str(error))
             damaged.add(manifest.id)
@@ -82,23 +96,29 @@ def restore_newest(
 
 
 def restore(
+    dsn: str,
     connection: Connection[Any],
     store: ObjectStore,
     manifest: Manifest,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """All tables and the watermark, or nothing. Raises SnapshotDamaged, StoreProblem,
-    psycopg.Error."""
-    done = 0
+    """All tables and the watermark. `connection` is in autocommit mode and has the lock of
+    catching up; tables come in over connections of their own, some at once.
+
+    Raises SnapshotDamaged when the database is empty again; and StoreProblem, StoreUnavailable,
+    psycopg.Error, after which the next `take_back` or `restore` empties it.
+    """
+    _begin(connection, manifest.id)
+    begun()
+    try:
+        _all_tables(dsn, store, manifest, progress)
+    except SnapshotDamaged:
+        take_back(connection)
+        raise
+    filled()
     with connection.transaction():
-        connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
-        for table in manifest.tables:
-            for size in _copy_in(connection, store, manifest.id, table):
-                done += size
-                if progress is not None:
-                    progress(done, manifest.size)
-            table_in()
+        connection.execute("DELETE FROM wayfare.restore")
         for at in manifest.watermark:
             positions.advance(
                 connection, (at.site, at.epoch), Applied(at.seq, at.segment, at.closed_by)
@@ -107,12 +127,81 @@ def restore(
     whole_in()
 
 
+def take_back(connection: Connection[Any]) -> None:
+    """Empty the database again if a restore of it was interrupted. Raises psycopg.Error."""
+    with connection.transaction():
+        found = connection.execute("DELETE FROM wayfare.restore RETURNING snapshot").fetchone()
+        if found is not None:
+            log.info("snapshot.taken_back", snapshot=found[0])
+            empty(connection)
+
+
+def _begin(connection: Connection[Any], snapshot: str) -> None:
+    """From here on until the watermark is there, tables may be full or not."""
+    with connection.transaction():
+        connection.execute(
+            "INSERT INTO wayfare.restore (snapshot) VALUES (%s) "
+            "ON CONFLICT (single) DO UPDATE SET snapshot = excluded.snapshot",
+            (snapshot,),
+        )
+
+
+def _all_tables(
+    dsn: str,
+    store: ObjectStore,
+    manifest: Manifest,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """The largest first, so that none is left over at the end; the first problem ends all."""
+    ordered = sorted(manifest.tables, key=lambda table: -sum(p.raw for p in table.pieces))
+    done = 0
+    lock = threading.Lock()
+    ended = threading.Event()
+
+    def told(size: int) -> None:
+        nonlocal done
+        with lock:
+            done += size
+            if progress is not None:
+                progress(done, manifest.size)
+
+    def one(table: TableManifest) -> None:
+        if ended.is_set():
+            return
+        dsn_here = patient(dsn, "wayfare-restore")
+        with psycopg.connect(dsn_here, autocommit=True) as connection, connection.transaction():
+            connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
+            # The other connections have the other cores.
+            connection.execute("SET LOCAL max_parallel_maintenance_workers = 0")
+            # What a crash of PostgreSQL takes back, it takes back together with the watermark.
+            connection.execute("SET LOCAL synchronous_commit = off")
+            for size in _copy_in(connection, store, manifest.id, table):
+                if ended.is_set():
+                    raise _Ended
+                told(size)
+        table_in()
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="restore-table") as pool:
+        try:
+            for future in as_completed([pool.submit(one, table) for table in ordered]):
+                future.result()
+        finally:
+            ended.set()
+
+
+class _Ended(Exception):
+    """Another table has a problem; this one need not go on."""
+
+
 def _copy_in(
     connection: Connection[Any], store: ObjectStore, snapshot: str, table: TableManifest
 ) -> Iterator[int]:
-    """The rows first and the indexes after them: half the time of keeping them up row by row."""
+    """The rows first and the indexes after them: half the time of keeping them up row by row.
+
+    Making the indexes leaves the planner the table's size; autovacuum takes its other statistics,
+    as it does after a replay."""
     name = sql.Identifier(table.name)
-    # What migrations put there, and nothing else: the database is empty.
+    # What migrations put there, or what an interrupted restore left.
     connection.execute(sql.SQL("TRUNCATE wayfare.{}").format(name))
     indexes = _take_indexes(connection, table.name)
     query = sql.SQL("COPY wayfare.{} ({}) FROM STDIN (FORMAT BINARY, FREEZE)").format(
@@ -124,7 +213,6 @@ def _copy_in(
             yield piece.size
     for definition in indexes:
         connection.execute(definition.encode())
-    connection.execute(sql.SQL("ANALYZE wayfare.{}").format(name))
 
 
 def _take_indexes(connection: Connection[Any], table: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from wayfare_engine.projections import PROJECTIONS
 
@@ -38,6 +38,7 @@ LOCAL: dict[str, str] = {
     "plans": "the operator publishes them",
     "rebuild": "a rebuild of this database that is under way",
     "recovered_tails": "which of this disk's own rows were recovered",
+    "restore": "a restore of this database that is under way",
     "schema_revision": "the manifest's revision",
     "seal_cuts": "sealing of this database",
     "seal_intents": "sealing of this database",
@@ -72,3 +73,10 @@ def tables(connection: Connection[Any]) -> list[Table]:
         (list(keys),),
     ).fetchall()
     return [Table(name, tuple(columns), keys[name]) for name, columns in sorted(found)]
+
+
+def empty(connection: Connection[Any]) -> None:
+    """Leave in these tables what migrations put there; in the caller's transaction."""
+    names = [sql.Identifier("wayfare", table.name) for table in tables(connection)]
+    connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
+    connection.execute("INSERT INTO wayfare.customer_version VALUES (true, 0, 0)")
