@@ -1,0 +1,2 @@
+"""Channels: the contract with their plugins, the process that hosts one, and plugins that come with
+Wayfare."""

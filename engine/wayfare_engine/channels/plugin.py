@@ -1,0 +1,94 @@
+"""What a channel plugin written in Python is: a class that an entry point of the group
+`wayfare.channels` names. Everything around it (clock, deadline, limits, HTTP) is the host's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from wayfare_engine.channels.contract import (
+    Answer,
+    Callback,
+    Check,
+    HandOver,
+    Key,
+    NoDedupe,
+    Query,
+    Receipt,
+    Rendered,
+    State,
+)
+
+ENTRY_POINTS = "wayfare.channels"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the Channel resource gives its plugin: `config` as written there, `secrets` by the
+    plugin's own names for them."""
+
+    config: Mapping[str, Any]
+    secrets: Mapping[str, str]
+
+
+class Rejected(Exception):
+    """The provider refused for good; nothing took effect. The text says why."""
+
+
+class NotAccepted(Exception):
+    """Nothing took effect, for certain, and it may be tried again: no connection, a full queue."""
+
+
+class BadConfig(Exception):
+    """The settings cannot be used. The text says which, and what to do."""
+
+
+class ChannelPlugin(ABC):
+    """A way out. One object lives as long as its host; `send` runs many times at once.
+
+    `send` returns what was accepted, raises Rejected or NotAccepted when it is certain that nothing
+    took effect, and anything else when it is not certain: the send is in doubt then. It is
+    cancelled when its time is over, and must not go on in the background.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    dedupe: ClassVar[Key | Query | NoDedupe] = NoDedupe()
+    batch_size: ClassVar[int] = 1
+    receipt_states: ClassVar[tuple[State, ...]] = ()
+    permanent_errors: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    @abstractmethod
+    def open(cls, settings: Settings) -> Self:
+        """A plugin with these settings; connects to nothing yet. Raises BadConfig."""
+
+    @abstractmethod
+    async def send(self, what: HandOver) -> Answer:
+        """Hand one send to the provider."""
+
+    async def send_batch(self, sends: Sequence[HandOver]) -> list[Answer | Exception]:
+        """Hand several over, of plugins whose `batch_size` is above 1: an answer a send, or what
+        `send` would have raised for it."""
+        raise NotImplementedError
+
+    async def query(self, send_key: str) -> bool:
+        """Whether the key took effect, of plugins whose `dedupe` is Query."""
+        raise NotImplementedError
+
+    async def receipts(self, callback: Callback) -> list[Receipt]:
+        """What a provider's call says. Raises ValueError for a call that it did not make."""
+        raise NotImplementedError
+
+    async def preview(self, what: HandOver) -> Rendered:
+        """What the customer would see; nothing leaves."""
+        return Rendered(parts={name: str(value) for name, value in what.payload.items()})
+
+    async def check(self) -> Check:
+        """Ask the provider whether it is there and knows us, without sending anything."""
+        return Check(ok=True)
+
+    async def close(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Let go of connections."""
