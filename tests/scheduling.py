@@ -1,0 +1,36 @@
+"""Which tests share a process when there are several, and what runs first.
+
+The lab is one for a clone, so all that bring it up are one group. Other folders share servers of
+their own and stay together, too, unless a folder is long: then each of its files is a group. Long
+groups come first, so that no process is left alone with one at the end.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+#: Folders whose tests use this clone's lab; one group.
+LAB = ("lab", "e2e")
+#: Folders that take minutes, with servers that are quick to start: a group a file.
+SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "unit")
+#: Groups by how long they take, the longest first; others after them, as they are collected.
+FIRST = ("lab",)
+
+
+def group(nodeid: str) -> str:
+    """The group of a test, from its id (`tests/folder/file.py::name`)."""
+    parts = nodeid.partition("::")[0].split("/")
+    if len(parts) < 3:
+        return nodeid
+    folder = parts[1]
+    if folder in LAB:
+        return "lab"
+    return "/".join(parts[1:]) if folder in SPLIT else folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its group, and sort by FIRST; the order within a group stays."""
+    order = {name: place for place, name in enumerate(FIRST)}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item.nodeid)))
+    items.sort(key=lambda item: order.get(group(item.nodeid), len(order)))
