@@ -1,4 +1,5 @@
-"""A channel host over HTTP/1.1: one connection a thread, and every answer carries its clock.
+"""A channel host over HTTP/1.1 (`channels.contract`): one connection a thread, and every answer
+carries its clock.
 
 What an answer means is decided here and nowhere else. Only a refused connection and a status that
 the contract names are definite; everything else, a plain 500 too, leaves the send in doubt.
@@ -14,9 +15,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import msgspec
+
+from wayfare_engine.channels.contract import CLOCK_HEADER, VERSION
 from wayfare_engine.outbox.channel import Answer, HandOver, HostUnreachable, Reading, Result
 
-CLOCK_HEADER = "Wayfare-Clock"
 #: A connection that was idle for longer may be closed under us just as we send: take a new one.
 _IDLE_SECONDS = 1.0
 _SLACK_SECONDS = 0.2
@@ -44,7 +47,7 @@ class HttpHost:
         if newest is not None and newest.received_at >= youngest:
             return newest
         try:
-            self._call("GET", "/clock", None, self._connect_seconds)
+            self._call("GET", f"/{VERSION}/clock", None, self._connect_seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HostUnreachable(_said(error)) from None
         newest = self._newest
@@ -55,18 +58,25 @@ class HttpHost:
     def hand_over(self, what: HandOver) -> Answer:
         """See `Host.hand_over`."""
         send = what.send
-        body = (
-            f'{{"send_key":{json.dumps(send.send_key)},"customer":{json.dumps(send.customer)},'
-            f'"channel":{json.dumps(send.channel)},"site":{json.dumps(what.site)},'
-            f'"epoch":{what.epoch},"attempt":{send.attempt},"remaining":{what.remaining:.6f},'
-            f'"clock":{json.dumps(what.reading.text)},"payload":{send.payload}}}'
-        ).encode()
+        body = msgspec.json.encode(
+            {
+                "sendKey": send.send_key,
+                "customer": send.customer,
+                "channel": send.channel,
+                "site": what.site,
+                "epoch": what.epoch,
+                "attempt": send.attempt,
+                "remaining": round(what.remaining, 6),
+                "clock": what.reading.text,
+                "payload": msgspec.Raw(send.payload.encode()),
+            }
+        )
         try:
             self._open(what.remaining + _SLACK_SECONDS)
         except OSError as error:
             return Answer(Result.NOT_ACCEPTED, f"no connection: {_said(error)}")
         try:
-            status, said = self._call("POST", "/sends", body, what.remaining + _SLACK_SECONDS)
+            status, said = self._call("POST", f"/{VERSION}/send", body, what.remaining + _SLACK_SECONDS)
         except (OSError, http.client.HTTPException, ValueError) as error:
             return Answer(Result.IN_DOUBT, _said(error))
         return _meaning(status, said)
@@ -74,7 +84,7 @@ class HttpHost:
     def took_effect(self, send_key: str, seconds: float) -> bool:
         """See `Host.took_effect`."""
         try:
-            status, said = self._call("GET", f"/sends/{quote(send_key)}", None, seconds)
+            status, said = self._call("GET", f"/{VERSION}/query/{quote(send_key)}", None, seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HostUnreachable(_said(error)) from None
         if status != 200 or not isinstance(said.get("accepted"), bool):
@@ -130,7 +140,7 @@ def _meaning(status: int, said: dict[str, Any]) -> Answer:
     detail = str(said.get("detail", ""))
     match (status, said.get("result")):
         case (200, "Accepted"):
-            provider_id = said.get("provider_id")
+            provider_id = said.get("providerId")
             return Answer(
                 Result.ACCEPTED, detail, None if provider_id is None else str(provider_id)
             )
