@@ -1,7 +1,8 @@
 """Channel hosts that tests send to: real HTTP servers, one for each way of telling repeats apart.
 
-They speak of the contract (`wayfare_engine.channels.contract`) what a worker needs. What the outside world would have seen is a line in
-`effects`: it is written under the lock that also decides, so "took effect twice" can be counted.
+They speak of the contract (`wayfare_engine.channels.contract`) what a worker needs. What the
+outside world would have seen is a line in `effects`: it is written under the lock that also
+decides, so "took effect twice" can be counted.
 """
 
 from __future__ import annotations
@@ -245,7 +246,6 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         receiver = self.server.receiver
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        body["send_key"] = body.pop("sendKey")
         if not receiver.begin(body):
             self._answer(408, {"result": "Late"})
             return
@@ -274,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault and fault.kind == "lost":
             self.close_connection = True
         else:
-            self._answer(200, {"result": "Accepted", "providerId": f"p-{body['send_key'][:12]}"})
+            self._answer(200, {"result": "Accepted", "provider_id": f"p-{body['send_key'][:12]}"})
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()

@@ -48,7 +48,7 @@ ShortText = Annotated[str, msgspec.Meta(max_length=1024)]
 SendKey = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A JSON object. Fields that are not known are ignored: newer workers may say more."""
 
 

@@ -60,7 +60,7 @@ class HttpHost:
         send = what.send
         body = msgspec.json.encode(
             {
-                "sendKey": send.send_key,
+                "send_key": send.send_key,
                 "customer": send.customer,
                 "channel": send.channel,
                 "site": what.site,
@@ -76,7 +76,9 @@ class HttpHost:
         except OSError as error:
             return Answer(Result.NOT_ACCEPTED, f"no connection: {_said(error)}")
         try:
-            status, said = self._call("POST", f"/{VERSION}/send", body, what.remaining + _SLACK_SECONDS)
+            status, said = self._call(
+                "POST", f"/{VERSION}/send", body, what.remaining + _SLACK_SECONDS
+            )
         except (OSError, http.client.HTTPException, ValueError) as error:
             return Answer(Result.IN_DOUBT, _said(error))
         return _meaning(status, said)
@@ -140,7 +142,7 @@ def _meaning(status: int, said: dict[str, Any]) -> Answer:
     detail = str(said.get("detail", ""))
     match (status, said.get("result")):
         case (200, "Accepted"):
-            provider_id = said.get("providerId")
+            provider_id = said.get("provider_id")
             return Answer(
                 Result.ACCEPTED, detail, None if provider_id is None else str(provider_id)
             )
