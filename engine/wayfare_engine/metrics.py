@@ -44,6 +44,7 @@ class ServeMetrics:
         )
         self.ledger = LedgerMetrics(self.registry)
         self.facts = FactMetrics(self.registry)
+        self.receipts = ReceiptMetrics(self.registry)
 
 
 class LedgerMetrics:
@@ -119,6 +120,23 @@ class FactMetrics:
         )
 
 
+class ReceiptMetrics:
+    """What providers said of sends."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.receipts = Counter(
+            "wayfare_receipts_total",
+            "Receipts by channel and what they were: written, repeat, unmatched",
+            ["channel", "answer"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "wayfare_receipts_refused_total",
+            "Calls with receipts that no secret of the channel signed, or not of now",
+            registry=registry,
+        )
+
+
 class WorkerMetrics:
     """What a worker counts."""
 
@@ -143,6 +161,12 @@ class WorkerMetrics:
             "wayfare_plans_received",
             "Plans put by the operator",
             ["answer"],
+            registry=self.registry,
+        )
+        self.unmatched_receipts = Gauge(
+            "wayfare_unmatched_receipts",
+            "Receipts that are kept and match no send, by channel",
+            ["channel"],
             registry=self.registry,
         )
         self.journal = JournalMetrics(self.registry)

@@ -21,6 +21,14 @@ from wayfare_engine.api.events import MOST, EventRequest, EventsResponse, write_
 from wayfare_engine.api.events import PATH as EVENTS
 from wayfare_engine.api.explain import DecisionRecord, Explainer
 from wayfare_engine.api.page import PAGE
+from wayfare_engine.api.receipts import MOST as MOST_RECEIPTS
+from wayfare_engine.api.receipts import PATH as RECEIPTS
+from wayfare_engine.api.receipts import (
+    ReceiptRequest,
+    ReceiptsResponse,
+    require_signed,
+    write_receipts,
+)
 from wayfare_engine.api.state import ServeState
 from wayfare_engine.facts import Ack
 from wayfare_engine.identity import Scope
@@ -102,7 +110,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         "not have them within `wait` seconds. A repeat of a `client_id` is answered with the first "
         "row, and writes nothing. 503: nothing is acknowledged; send the same again after "
         "`Retry-After`. Scope: events:write.",
-        openapi_extra={"requestBody": _one_or_many(EventRequest)},
+        openapi_extra={"requestBody": _one_or_many(EventRequest, MOST)},
         responses=_responses(EventsResponse, 400, 401, 403, 408, 413, 422, 503)
         | {202: {"description": "committed, and not yet journaled", **_content(EventsResponse)}},
     )
@@ -119,6 +127,38 @@ def make_app(state: ServeState) -> DecisionRoute:
             raw, state.facts, ack=ack, wait_seconds=wait, clock=state.clock
         )
         return Response(body, status_code=status, media_type="application/json")
+
+    @app.post(
+        RECEIPTS,
+        summary="Receipts of a channel",
+        description=f"One receipt, or an array of at most {MOST_RECEIPTS}, from the channel's "
+        "provider. 200 once all are committed, those that match no send yet as well. A call is "
+        "signed with a secret of the channel, as Standard Webhooks say: headers `webhook-id`, "
+        "`webhook-timestamp`, `webhook-signature`. It needs no API key.",
+        openapi_extra={
+            "requestBody": _one_or_many(ReceiptRequest, MOST_RECEIPTS),
+            "security": [],
+        },
+        responses=_responses(ReceiptsResponse, 400, 401, 408, 413, 422, 503),
+    )
+    async def receipts(request: Request, channel: Annotated[str, Path(max_length=127)]) -> Response:
+        limit = state.settings.receipts_body_limit
+        raw = await read_body(request.scope, request.receive, limit)
+        folder = state.settings.receipt_secrets_dir
+        try:
+            require_signed(folder, channel, request.headers, raw, state.clock())
+        except problems.Problem:
+            state.metrics.receipts.refused.inc()
+            raise
+        body = await write_receipts(
+            raw,
+            channel,
+            postgresql=state.postgresql,
+            writer=state.facts,
+            metrics=state.metrics.receipts,
+            clock=state.clock,
+        )
+        return Response(body, media_type="application/json")
 
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:
@@ -176,9 +216,9 @@ def _content(model: type, *, required: bool = False) -> dict[str, Any]:
     return content
 
 
-def _one_or_many(model: type) -> dict[str, Any]:
+def _one_or_many(model: type, most: int) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-    many = {"type": "array", "items": reference, "minItems": 1, "maxItems": MOST}
+    many = {"type": "array", "items": reference, "minItems": 1, "maxItems": most}
     schema = {"oneOf": [reference, many]}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
@@ -204,7 +244,15 @@ def _with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
         if app.openapi_schema is None:
             document = original()
             _, models = msgspec.json.schema_components(
-                [DecisionRequest, DecisionResponse, DecisionRecord, EventRequest, EventsResponse],
+                [
+                    DecisionRequest,
+                    DecisionResponse,
+                    DecisionRecord,
+                    EventRequest,
+                    EventsResponse,
+                    ReceiptRequest,
+                    ReceiptsResponse,
+                ],
                 schema_hook=lambda _: {"type": "object"},
                 ref_template="#/components/schemas/{name}",
             )

@@ -105,8 +105,8 @@ def _fact(event: EventRequest, path: str, now: datetime) -> Fact:
     except MALFORMED as error:
         raise malformed(error) from None
     for name in ("customer", "name", "client_id"):
-        if "\0" in (getattr(event, name) or ""):
-            raise wrong_field(f"{path}.{name}", "a NUL character cannot be part of it")
+        if any(char < " " for char in getattr(event, name) or ""):
+            raise wrong_field(f"{path}.{name}", "a control character cannot be part of it")
     if event.at is not None and not _FIRST <= event.at <= now + _AHEAD:
         raise wrong_field(f"{path}.at", "is before 1970, or more than a day in the future")
     return Fact(

@@ -111,5 +111,8 @@ class Fact:
 
     @property
     def client_id(self) -> str | None:
-        """The id that the sender of an event gave it."""
+        """By which a repeat is known: the id that the sender of an event gave it, or that a send
+        came to this state. The first character is one that no sender's id has."""
+        if isinstance(self.body, Receipt):
+            return f"\x01receipt/{self.body.send_key}/{self.body.state}"
         return self.body.client_id if isinstance(self.body, Event) else None

@@ -49,6 +49,7 @@ LOCAL: dict[str, str] = {
     "settled_rows": "sealing of this database",
     "site_epoch": "which epoch this database writes under",
     "spooled_rows": "facts that are not in the ledger yet",
+    "unmatched_receipts": "what was said at this site, and matches no send that is known here",
     "wanted_plan": "the operator publishes it",
 }
 

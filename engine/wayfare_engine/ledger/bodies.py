@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from wayfare_engine.channels.contract import State
 from wayfare_engine.ledger.row import Kind
 from wayfare_engine.ledger.versions import Bodies, Body, NewerBody, WrongBody, encode
 
@@ -91,17 +92,7 @@ class Receipt(Body, kw_only=True, frozen=True):
     """What a provider told of a send later."""
 
     send_key: str
-    state: Literal[
-        "accepted",
-        "sent",
-        "delivered",
-        "read",
-        "clicked",
-        "bounced",
-        "complained",
-        "failed",
-        "expired",
-    ]
+    state: State
     provider_id: str | None = None
 
 

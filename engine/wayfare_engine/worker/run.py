@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 import psycopg
 import structlog
 
-from wayfare_engine.clock import now
+from wayfare_engine.clock import new_id, now
 from wayfare_engine.facts import repeats
-from wayfare_engine.ledger import fence
+from wayfare_engine.ledger import StaleEpoch, fence
 from wayfare_engine.objectstore import StoreProblem
 from wayfare_engine.privacy import batches
+from wayfare_engine.receipts import matching
 from wayfare_engine.settings import MissingSetting, Settings
 from wayfare_engine.store import blobs, channels, memberships
 from wayfare_engine.store import plans as plans_sql
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 PORT = 8081
 _CLEAN_SECONDS = 600.0
+_RECEIPT_SECONDS = 5.0
 _MEMBERSHIP_RETENTION_SECONDS = 3600.0
 #: A local copy that nothing refers to: longer than a load takes from its blob to its row.
 _BLOB_SECONDS = 3600.0
@@ -98,6 +100,10 @@ async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
             _regularly(state, "clean", _CLEAN_SECONDS, lambda: clean(state)), name="clean"
         ),
         asyncio.create_task(
+            _regularly(state, "receipts", _RECEIPT_SECONDS, lambda: match_receipts(state)),
+            name="receipts",
+        ),
+        asyncio.create_task(
             seal(state.settings, state.metrics.journal, clock=state.clock), name="seal"
         ),
         asyncio.create_task(beat(state.settings, clock=state.clock), name="beat"),
@@ -133,6 +139,21 @@ async def clean(state: WorkerState) -> None:
             connection, now=state.clock(), seconds=state.settings.event_repeat_seconds
         )
     await asyncio.to_thread(_purge_keys, state)
+
+
+async def match_receipts(state: WorkerState) -> None:
+    """Try receipts again that matched no send when they came. Where another site acts they wait."""
+    async with state.postgresql.connection() as connection:
+        with contextlib.suppress(StaleEpoch):
+            matched = await matching.match_again(
+                connection, site=state.settings.site, ids=new_id, now=state.clock()
+            )
+            if matched:
+                log.info("receipts.matched", receipts=matched)
+        waiting = await matching.waiting(connection)
+    state.metrics.unmatched_receipts.clear()
+    for channel, count in waiting.items():
+        state.metrics.unmatched_receipts.labels(channel).set(count)
 
 
 def _purge_keys(state: WorkerState) -> None:

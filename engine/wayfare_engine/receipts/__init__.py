@@ -1,0 +1,1 @@
+"""Receipts: what providers say later of sends, told apart from forgeries and matched to them."""
