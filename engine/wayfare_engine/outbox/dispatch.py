@@ -138,7 +138,9 @@ def dispatch(
     for send in sends:
         verdict = verdicts.get(send.send_key)
         if isinstance(verdict, Later):
-            holds[send.send_key] = (verdict.until, verdict.detail)
+            # What expires while it is held back is looked at then, and recorded as expired.
+            until = verdict.until if send.expires is None else min(verdict.until, send.expires)
+            holds[send.send_key] = (until, verdict.detail)
             continue
         send = replace(send, attempt=send.attempt + 1)
         if isinstance(verdict, Refused):
