@@ -149,7 +149,7 @@ class Lab:
         """Make the lab this clone's, over what a dead one left."""
         owner = state.read_owner()
         self._refuse_other(owner)
-        if owner is None or not state.alive(owner):
+        if owner is None or not state.alive(owner) or self._left_over(owner):
             kept = state.kept()
             remains.remove_all(keep_data=bool(kept))
             owner = state.Owner(self.clone, boot_id(), kept)
@@ -160,7 +160,13 @@ class Lab:
 
     def _refuse_other(self, owner: state.Owner | None) -> None:
         if owner and owner.clone != self.clone and state.alive(owner):
+            if self._left_over(owner):
+                return
             raise OtherLabUp(owner.clone)
+
+    def _left_over(self, owner: state.Owner) -> bool:
+        """Whether the clone that the lab is of is gone, so that nobody can take it down there."""
+        return owner.clone != self.clone and not owner.clone.is_dir()
 
     def _ours(self, name: str) -> Place:
         self._refuse_other(state.read_owner())

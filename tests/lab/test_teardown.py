@@ -121,6 +121,20 @@ def test_another_clone_is_refused_while_a_lab_is_up(site: LabSite, tmp_path: Pat
     assert state.running(Site("east", 0))
 
 
+def test_a_lab_of_a_clone_that_is_gone_can_be_taken_down_by_another(
+    no_lab: LabSession, tmp_path: Path
+) -> None:
+    before = _machine()
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    Lab(clone=gone).up(["east"], no_lab.tools)
+    with pytest.raises(OtherLabUp):
+        Lab().down()
+    gone.rmdir()
+    Lab().down()
+    assert _machine() == before
+
+
 def test_data_that_was_kept_is_there_again(no_lab: LabSession) -> None:
     no_lab.site("east").kubectl("create", "namespace", "kept")
     Lab().down(keep_data=True)
