@@ -1,8 +1,15 @@
 """Servers that tests of more than one folder share, one of each for the whole session; and which
 tests share a process."""
 
-from tests.scheduling import pytest_collection_modifyitems
+from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.servers.apiserver import apiserver
 from tests.servers.lab import _lab_session, lab, lab_site
 
-__all__ = ["_lab_session", "apiserver", "lab", "lab_site", "pytest_collection_modifyitems"]
+__all__ = [
+    "_lab_session",
+    "apiserver",
+    "lab",
+    "lab_site",
+    "pytest_collection_modifyitems",
+    "pytest_xdist_make_scheduler",
+]

@@ -8,6 +8,8 @@ groups come first, so that no process is left alone with one at the end.
 from __future__ import annotations
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 #: Folders whose tests use this clone's lab; one group.
 LAB = ("lab", "e2e")
@@ -28,9 +30,19 @@ def group(nodeid: str) -> str:
     return "/".join(parts[1:]) if folder in SPLIT else folder
 
 
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """A group at a time goes to the process that is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Tell pytest-xdist (its own `loadgroup` finds no groups with pytest 9.2)."""
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and sort by FIRST; the order within a group stays."""
+    """Sort by FIRST; the order within a group stays."""
     order = {name: place for place, name in enumerate(FIRST)}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item.nodeid)))
     items.sort(key=lambda item: order.get(group(item.nodeid), len(order)))

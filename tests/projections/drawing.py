@@ -92,6 +92,7 @@ def draw(source: random.Random, kinds: tuple[Kind, ...] = ORDINARY) -> LedgerRow
                 result=source.choice(OUTCOMES),  # type: ignore[arg-type]
                 detail=source.choice(("", "why\x00")),
                 provider_id=source.choice((None, "p1", "p2")),
+                fallback=source.choice((None, "mail")),
             )
         case Kind.RECEIPT:
             customer = SENDS[send]

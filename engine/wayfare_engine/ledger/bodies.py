@@ -79,13 +79,17 @@ class Dispatch(Body, kw_only=True, frozen=True):
 
 
 class Outcome(Body, kw_only=True, frozen=True):
-    """How a hand-over ended. `Unknown` is final for what cannot be deduplicated or asked."""
+    """How a hand-over ended. `Unknown` is final for what cannot be deduplicated or asked.
+
+    `fallback` is the channel that the send goes on through, when it is not the planned one.
+    """
 
     send_key: str
     attempt: int
     result: Literal["Accepted", "Rejected", "NotAccepted", "Unknown", "Expired", "Held"]
     detail: str = ""
     provider_id: str | None = None
+    fallback: str | None = None
 
 
 class Receipt(Body, kw_only=True, frozen=True):

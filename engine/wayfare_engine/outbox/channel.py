@@ -53,6 +53,7 @@ class Retry:
 class Send:
     """A send whose turn is being taken. `payload` is JSON text; `attempt` counts dispatches.
 
+    `channel` is the one it goes through now, and `planned` the one it was planned for.
     `partition` is its customer's, see `partitions`. `in_doubt`: an earlier attempt may have taken
     effect, so that only the provider's word on the key can end it; `known_until` is the time up
     to which the provider surely remembers the key then.
@@ -66,8 +67,14 @@ class Send:
     due: datetime
     expires: datetime | None = None
     partition: int = 0
+    planned: str | None = None
     in_doubt: bool = False
     known_until: datetime | None = None
+
+    @property
+    def moved(self) -> bool:
+        """Whether it goes through another channel than it was planned for."""
+        return self.planned is not None and self.planned != self.channel
 
 
 class Result(Enum):
@@ -142,6 +149,7 @@ class Channel:
     either means the same there. `concurrency` is the number of hand-overs at a time, `ahead` how
     many sends may be dispatched and without an outcome: a worker that dies leaves so many in doubt,
     which for a provider that can neither tell a repeat nor be asked are `Unknown` for ever.
+    `fallback` is the channel that goes on with what this one definitely did not take.
     """
 
     name: str
@@ -152,6 +160,7 @@ class Channel:
     concurrency: int = 8
     ahead: int | None = None
     retry: Retry = field(default_factory=Retry)
+    fallback: str | None = None
 
     @property
     def most_ahead(self) -> int | None:

@@ -28,19 +28,19 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 # that a merge decides about just now is left to the next turn. A channel that is full holds up its
 # customers' later sends: they go in the order in which they are due.
 _OPEN = """
-SELECT o.send_key, o.customer_id, o.channel, o.payload::text, o.outcome_attempt, o.due, o.expires,
-    wayfare.send_partition(o.customer_id)
+SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), o.payload::text,
+    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
 FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt
     AND o.due <= %(now)s
-    AND o.channel = ANY(%(channels)s)
+    AND coalesce(o.fallback, o.channel) = ANY(%(channels)s)
     AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
     AND (h.until IS NULL OR h.until <= %(now)s)
     AND o.customer_id <> ALL(%(busy)s)
     AND (NOT %(some_full)s OR NOT EXISTS (
         SELECT FROM wayfare.outbox p
-        WHERE p.customer_id = o.customer_id AND p.channel = ANY(%(full)s)
+        WHERE p.customer_id = o.customer_id AND coalesce(p.fallback, p.channel) = ANY(%(full)s)
             AND (p.due, p.send_key) < (o.due, o.send_key)
             AND (p.outcome IS NULL OR p.outcome IN ('NotAccepted', 'Held'))
             AND p.attempt <= p.outcome_attempt
@@ -182,13 +182,13 @@ def committed(turn: Turn) -> None:
 
 
 _EXPIRED = """
-SELECT o.send_key, o.customer_id, o.channel, '{}', o.outcome_attempt, o.due, o.expires,
-    wayfare.send_partition(o.customer_id)
+SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), '{}',
+    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
 FROM wayfare.outbox o
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt
     AND o.expires <= %(now)s
-    AND o.channel = ANY(%(channels)s)
+    AND coalesce(o.fallback, o.channel) = ANY(%(channels)s)
     AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
     AND o.customer_id <> ALL(%(busy)s)
 LIMIT %(limit)s

@@ -26,15 +26,15 @@ from wayfare_engine.outbox.channel import Channel, Dedupe, Key, Query, Send
 _MARGIN = 0.1
 
 _DISPATCHED = """
-SELECT o.send_key, o.customer_id, o.channel, o.payload::text, o.attempt,
-    o.due, o.expires, wayfare.send_partition(o.customer_id),
+SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
+    o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel,
     o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
 FROM wayfare.outbox o
 LEFT JOIN wayfare.send_holds h USING (send_key)
 WHERE o.attempt > o.outcome_attempt
     AND o.outcome IS DISTINCT FROM 'Accepted'
     AND o.due IS NOT NULL
-    AND o.channel = ANY(%(channels)s)
+    AND o.dispatch_channel = ANY(%(channels)s)
     AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
     AND (h.until IS NULL OR h.until <= %(now)s)
     AND o.send_key <> ALL(%(under_way)s)
@@ -94,7 +94,7 @@ def in_doubt(
             "limit": limit,
         },
     ).fetchall()
-    return [InDoubt(Send(*row[:8]), *row[8:]) for row in found]
+    return [InDoubt(Send(*row[:9]), *row[9:]) for row in found]
 
 
 def what_to_do(
@@ -135,8 +135,9 @@ class UnknownSend:
 def unknown_sends(connection: Connection[Any], *, limit: int = 1000) -> list[UnknownSend]:
     """The list of what is `Unknown`, newest first."""
     found = connection.execute(
-        "SELECT send_key, customer_id, channel, dispatched_at, dispatch_site, dispatch_epoch, "
-        "coalesce(detail, '') FROM wayfare.outbox WHERE outcome = 'Unknown' "
+        "SELECT send_key, customer_id, coalesce(dispatch_channel, channel), dispatched_at, "
+        "dispatch_site, dispatch_epoch, coalesce(detail, '') "
+        "FROM wayfare.outbox WHERE outcome = 'Unknown' "
         "ORDER BY dispatched_at DESC, send_key LIMIT %s",
         (limit,),
     ).fetchall()

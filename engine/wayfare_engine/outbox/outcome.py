@@ -1,12 +1,13 @@
 """Outcomes: how hand-overs ended, written in batches.
 
-Only a definite non-acceptance is ever tried again. What is in doubt has no outcome yet.
+Only a definite non-acceptance is ever tried again, or goes on through the fallback channel. What is
+in doubt has no outcome yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ class Ended:
     result: Ending
     detail: str = ""
     provider_id: str | None = None
+    fallback: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,10 @@ def outcome_batch(
     channels: Mapping[str, Channel],
     origin: Origin,
 ) -> OutcomeBatch:
-    """Make the rows. A send that was not accepted for too long is given up: `Rejected`."""
+    """Make the rows. A send that was not accepted for too long is given up: `Rejected`. What its
+    channel rejected goes on through the fallback, if there is one."""
     at = origin.clock()
-    final = tuple(_given_up(e, channels, at) for e in ended)
+    final = tuple(fall_back(_given_up(e, channels, at), channels) for e in ended)
     rows = tuple(
         origin.row(
             Kind.OUTCOME,
@@ -77,6 +80,7 @@ def outcome_batch(
                 result=e.result,
                 detail=e.detail,
                 provider_id=e.provider_id,
+                fallback=e.fallback,
             ),
             at,
         )
@@ -95,7 +99,7 @@ def write_outcomes(
     holds = {
         send.send_key: (batch.at + _pause(send, channels), detail or "not accepted")
         for send, detail in (
-            *((e.send, e.detail) for e in batch.ended if e.result == "NotAccepted"),
+            *((e.send, e.detail) for e in batch.ended if _waits(e)),
             *((d.send, f"in doubt: {d.detail}") for d in batch.doubts),
         )
     }
@@ -106,7 +110,7 @@ def write_outcomes(
         if batch.rows:
             record(connection, batch.rows)
         hold(connection, holds)
-        release(connection, [e.send.send_key for e in batch.ended if e.result != "NotAccepted"])
+        release(connection, [e.send.send_key for e in batch.ended if not _waits(e)])
     _written()
 
 
@@ -116,11 +120,43 @@ def _present(connection: Connection[Any], row: LedgerRow) -> bool:
 
 
 def _given_up(ended: Ended, channels: Mapping[str, Channel], at: datetime) -> Ended:
-    retry = channels[ended.send.channel].retry
-    too_long = at - ended.send.due > timedelta(seconds=retry.give_up_after)
+    too_long = at - ended.send.due > timedelta(seconds=give_up_after(ended.send, channels))
     if ended.result == "NotAccepted" and too_long:
-        return Ended(ended.send, "Rejected", f"given up, not accepted: {ended.detail}"[:300])
+        return replace(
+            ended, result="Rejected", detail=f"given up, not accepted: {ended.detail}"[:300]
+        )
     return ended
+
+
+def fall_back(ended: Ended, channels: Mapping[str, Channel]) -> Ended:
+    """The outcome as it is written: with the channel that the send goes on through.
+
+    Pure. A repeat of what was in doubt never falls back: an earlier attempt may have taken effect.
+    """
+    send = ended.send
+    target = channels[send.channel].fallback
+    if ended.result == "Rejected" and target in channels and not send.in_doubt:
+        return replace(ended, result="NotAccepted", fallback=target)
+    if ended.result in ("NotAccepted", "Held") and send.moved:
+        return replace(ended, fallback=send.channel)
+    return ended
+
+
+def give_up_after(send: Send, channels: Mapping[str, Channel]) -> float:
+    """Seconds from when the send was due: each channel on its way has its own time."""
+    total, name = 0.0, send.planned or send.channel
+    passed: set[str] = set()
+    while name != send.channel and name in channels and name not in passed:
+        passed.add(name)
+        total += channels[name].retry.give_up_after
+        name = channels[name].fallback or send.channel
+    return total + channels[send.channel].retry.give_up_after
+
+
+def _waits(ended: Ended) -> bool:
+    """Whether it pauses before its next turn: not when another channel takes it over."""
+    moves = ended.fallback is not None and ended.fallback != ended.send.channel
+    return ended.result == "NotAccepted" and not moves
 
 
 def _pause(send: Send, channels: Mapping[str, Channel]) -> timedelta:

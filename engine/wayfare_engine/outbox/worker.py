@@ -19,6 +19,7 @@ from wayfare_engine.outbox.channel import Channel
 from wayfare_engine.outbox.checks import ALWAYS, Check
 from wayfare_engine.outbox.dispatch import Turn, end_expired, take_turns
 from wayfare_engine.outbox.facts import Origin
+from wayfare_engine.outbox.fallback import checked
 from wayfare_engine.outbox.hand_over import MaySend
 from wayfare_engine.outbox.in_doubt import in_doubt
 from wayfare_engine.outbox.outcome import OutcomeBatch, outcome_batch, write_outcomes
@@ -38,7 +39,8 @@ class SendWorker:
 
     `window` is H in seconds, less what clock errors may take (`Terms.carried`); `guard` is this
     process's own. `checks` come after expiry and opt-outs, which are always asked. `batch` is the
-    number of sends in one transaction, `capacity` the number under way at a time.
+    number of sends in one transaction, `capacity` the number under way at a time. Raises
+    FallbackProblem.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class SendWorker:
     ) -> None:
         self._dsn = patient(dsn, "wayfare-outbox")
         self._origin = origin
-        self._channels = channels
+        self._channels = checked(channels)
         self._guard = guard
         self._window = window
         self._boottime = boottime

@@ -230,6 +230,7 @@ PROJECTIONS: tuple[Projection, ...] = (
                     Column("outcome_at", "timestamptz"),
                     text("detail"),
                     text("provider_id"),
+                    text("fallback"),
                 ),
                 order=3,
             ),

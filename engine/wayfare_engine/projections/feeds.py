@@ -139,6 +139,7 @@ def outcomes(into: Prepared, chunk: Chunk) -> None:
             at,
             _clean(said.detail),
             _plain(said.provider_id),
+            _plain(said.fallback),
         )
         add((said.send_key,), [(customer,), None, None, part, None, None])
 
