@@ -29,7 +29,7 @@ def test_of_200_threads_that_ask_at_once_one_gets_the_probe() -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.pass_(1.0)
-    start, end = threading.Barrier(THREADS + 1), threading.Barrier(THREADS + 1)
+    start, end = (threading.Barrier(THREADS + 1, timeout=30) for _ in range(2))
     answers: list[Permit | Refused] = []
 
     def ask() -> None:
@@ -38,7 +38,7 @@ def test_of_200_threads_that_ask_at_once_one_gets_the_probe() -> None:
             answers.append(breaker.allow())
             end.wait()
 
-    threads = [threading.Thread(target=ask) for _ in range(THREADS)]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
     for number in range(ROUNDS):
@@ -77,7 +77,7 @@ def test_probes_that_threads_make_and_report_never_overlap() -> None:
             made.append(permit)
             breaker.succeeded(permit, 0.0)
 
-    threads = [threading.Thread(target=call) for _ in range(8)]
+    threads = [threading.Thread(target=call, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -100,7 +100,7 @@ def test_what_threads_report_is_counted_to_the_last() -> None:
             else:
                 breaker.failed(permit)
 
-    threads = [threading.Thread(target=call) for _ in range(8)]
+    threads = [threading.Thread(target=call, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
