@@ -3,7 +3,10 @@
 from wayfare_engine.guards.breaker import Breaker
 from wayfare_engine.guards.breaker_limits import BreakerLimits
 from wayfare_engine.guards.limits import BadLimit
+from wayfare_engine.guards.shared_breaker import SharedBreaker
+from wayfare_engine.guards.sharing import Sharing
 from wayfare_engine.guards.states import Change, Counts, Manual, Outcome, Permit, Refused, State
+from wayfare_engine.guards.valkey_script import bounded_client
 
 __all__ = [
     "BadLimit",
@@ -15,5 +18,8 @@ __all__ = [
     "Outcome",
     "Permit",
     "Refused",
+    "SharedBreaker",
+    "Sharing",
     "State",
+    "bounded_client",
 ]

@@ -34,7 +34,8 @@ from wayfare_engine.guards.states import (
 )
 from wayfare_engine.guards.window import Window
 
-_FORCED = {
+#: What a person said, as a state.
+FORCED = {
     Manual.FORCED_OPEN: State.FORCED_OPEN,
     Manual.FORCED_CLOSED: State.FORCED_CLOSED,
 }
@@ -44,6 +45,7 @@ ASK_AGAIN = 0.1
 
 class Breaker:
     """`clock` gives seconds that only grow (`time.monotonic`). `report` is told each change.
+    `window` is what was counted so far, where there is something; it belongs to the breaker then.
 
     While closed, `allow()` reads one attribute: no lock, no clock (`bench.guards`). Safe to use
     from several threads.
@@ -56,13 +58,14 @@ class Breaker:
         *,
         clock: Callable[[], float],
         report: Report | None = None,
+        window: Window | None = None,
     ) -> None:
         self.name = name
         self._limits = limits
         self._clock = clock
         self._reports = Reports(report)
         self._lock = threading.Lock()
-        self._window = Window(limits)
+        self._window = window or Window(limits)
         self._state = State.CLOSED
         #: What callers are given while no question is to be asked; None in all other states.
         self._door: Permit | None = Permit()
@@ -117,10 +120,10 @@ class Breaker:
     def force(self, manual: Manual) -> None:
         """What a person wants. Back at `Auto` it starts closed, with nothing counted."""
         with self._lock:
-            wanted = _FORCED.get(manual)
+            wanted = FORCED.get(manual)
             if wanted is not None and wanted is not self._state:
                 self._move(wanted, "set by hand")
-            elif wanted is None and self._state in _FORCED.values():
+            elif wanted is None and self._state in FORCED.values():
                 self._move(State.CLOSED, "no longer set by hand")
                 self._reopened = 0
         self._reports.tell()
