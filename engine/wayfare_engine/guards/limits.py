@@ -40,7 +40,7 @@ class Checking:
         enough = found >= 0 if zero else found > 0
         if not (math.isfinite(found) and enough and found <= most):
             floor = "not below 0" if zero else "above 0"
-            raise BadLimit(self.guard, field, found, f"{floor} and at most {most:,g} seconds")
+            raise BadLimit(self.guard, field, found, f"{floor} and at most {most:,.0f} seconds")
 
     def number(self, field: str, found: float, *, least: float, most: float) -> None:
         """A number from `least` to `most`."""
