@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from wayfare_engine.guards import BadLimit, BreakerLimits
+from wayfare_engine.guards import BadLimit, BreakerLimits, Manual
+from wayfare_engine.resources.channel import Breaker as Spec
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,26 @@ def test_nonsense_is_refused(fields: dict[str, Any], message: str) -> None:
 
 def test_a_breaker_that_failed_a_thousand_trials_is_open_for_the_longest_time() -> None:
     assert BreakerLimits().open_time(1000) == 600.0
+
+
+def test_a_channel_that_says_nothing_has_the_limits_that_stand_here() -> None:
+    assert BreakerLimits.of(Spec(), call_seconds=30.0) == BreakerLimits()
+
+
+def test_what_a_channel_says_becomes_limits() -> None:
+    spec = Spec.model_validate(
+        {"openFor": "1h", "longestOpen": "1m", "slowAfter": "250ms", "slowPercent": 80}
+    )
+    limits = BreakerLimits.of(spec, call_seconds=5.0)
+    assert (limits.open_for, limits.longest_open) == (3600.0, 3600.0)
+    assert (limits.slow_after, limits.slow_percent, limits.probe_lease) == (0.25, 80, 10.0)
+
+
+def test_a_channel_with_a_window_of_nothing_is_refused() -> None:
+    with pytest.raises(BadLimit, match=r"window is 0\.0"):
+        BreakerLimits.of(Spec.model_validate({"window": "0s"}), call_seconds=5.0)
+
+
+def test_what_a_person_may_say_is_what_a_channel_may_say() -> None:
+    for manual in Manual:
+        assert Spec.model_validate({"manual": manual.value}).manual == manual.value

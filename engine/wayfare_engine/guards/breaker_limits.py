@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from wayfare_engine.guards.limits import Checking
 from wayfare_engine.guards.states import Counts
+from wayfare_engine.resources import parse_duration
+from wayfare_engine.resources.channel import Breaker as Spec
 
 _LONGEST = 86_400.0
 
@@ -31,7 +34,7 @@ class BreakerLimits:
     open_for: float = 30.0
     trial_calls: int = 3
     slow_after: float | None = None
-    slow_percent: int = 100
+    slow_percent: int = 50
     longest_open: float = 600.0
     open_growth: float = 2.0
     probe_lease: float = 60.0
@@ -67,6 +70,24 @@ class BreakerLimits:
                 f"at least minimum_calls ({self.minimum_calls}), or it never opens",
             )
 
+    @classmethod
+    def of(cls, spec: Spec, *, call_seconds: float) -> Self:
+        """As a Channel says. `call_seconds` is the longest time of one call: a probe that nobody
+        reports on for twice as long is given to another caller. Raises BadLimit."""
+        open_for = _seconds(spec.open_for)
+        return cls(
+            failure_percent=spec.failure_percent,
+            window=_seconds(spec.window),
+            minimum_calls=spec.minimum_calls,
+            open_for=open_for,
+            trial_calls=spec.trial_calls,
+            slow_after=None if spec.slow_after is None else _seconds(spec.slow_after),
+            slow_percent=spec.slow_percent,
+            # A channel that was written before there was a limit may be open for longer.
+            longest_open=max(open_for, _seconds(spec.longest_open)),
+            probe_lease=2 * call_seconds,
+        )
+
     @property
     def slice(self) -> float:
         """Seconds of one bucket."""
@@ -95,3 +116,7 @@ class BreakerLimits:
         if self.slow_after is not None and 100 * counts.slow >= self.slow_percent * counts.calls:
             return f"{counts.slow} of {counts.calls} calls took longer than {self.slow_after:g} s"
         return None
+
+
+def _seconds(duration: str) -> float:
+    return parse_duration(duration).total_seconds()
