@@ -1,10 +1,11 @@
-"""A worker process for tests: calls a channel through a shared breaker until it is told to end.
+"""Worker processes for tests: each calls a channel through a shared breaker until it is the end.
 
 The channel fails while the file `down` exists. A probe holds the file `probing`, which must not be
 there before: two at a time write a line to `overlaps`. Where the file `die` exists, the worker that
-gets a probe writes its process id to `holder` and hangs. What the worker sees goes to `<n>.state`.
+gets a probe writes its number and process id to `holder` and hangs. What the worker sees goes to
+`<number>.state`.
 
-python -m tests.guards.worker FOLDER NUMBER URL
+python -m tests.guards.worker FOLDER HOW-MANY URL
 """
 
 from __future__ import annotations
@@ -29,7 +30,17 @@ THREADS = 4
 
 
 def main() -> None:
-    folder, number, url = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    """Fork the workers once everything is imported, and stay until it is the end."""
+    folder, url, parent = Path(sys.argv[1]), sys.argv[3], os.getppid()
+    for number in range(int(sys.argv[2])):
+        if os.fork() == 0:
+            work(folder, str(number), url)
+            os._exit(0)
+    while not (folder / "end").exists() and os.getppid() == parent:
+        time.sleep(0.05)
+
+
+def work(folder: Path, number: str, url: str) -> None:
     sharing = Sharing(bounded_client(url), clock=time.monotonic, every=0.05)
     changes: list[str] = []
     breaker = sharing.breaker("sms", LIMITS, report=lambda c: changes.append(c.after.value))
@@ -49,7 +60,7 @@ def main() -> None:
 
     def probe(permit: Permit) -> None:
         if (folder / "die").exists():
-            (folder / "holder").write_text(str(os.getpid()))
+            (folder / "holder").write_text(f"{number} {os.getpid()}")
             threading.Event().wait()
         try:
             os.close(os.open(folder / "probing", os.O_CREAT | os.O_EXCL))

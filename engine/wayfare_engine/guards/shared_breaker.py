@@ -38,7 +38,8 @@ def _token() -> str:
 
 
 class SharedBreaker:
-    """As `Breaker`, with `sync` to be called several times a second (`Sharing` does).
+    """As `Breaker`, with `sync` to be called several times a second (`Sharing` does). `name` is the
+    channel's among all that use this Valkey.
 
     `hurry` is called when the calls of this process alone would open it, so that `sync` need not
     wait. A call may wait for Valkey only while the breaker is not closed: one thread at a time, as
@@ -150,6 +151,10 @@ class SharedBreaker:
 
     def go_alone(self) -> None:
         """Valkey is away, as another question found: go on with a breaker of its own."""
+        self._go_alone()
+        self._reports.tell()
+
+    def _go_alone(self) -> None:
         with self._lock:
             if self._alone is not None:
                 return
@@ -200,7 +205,7 @@ class SharedBreaker:
         try:
             answer = call()
         except Away:
-            self.go_alone()
+            self._go_alone()
             return None
         with self._lock:
             self._take_in(answer)
