@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -167,6 +169,48 @@ def test_of_200_threads_one_gets_the_probe(make: Make) -> None:
 def _open_for_long(breaker: SharedBreaker) -> bool:
     breaker.sync()
     return breaker._until > time.monotonic()
+
+
+def test_while_valkey_hangs_one_thread_waits_for_it_and_the_others_are_refused(
+    mortal_valkey: EmbeddedValkey,
+) -> None:
+    patient = bounded_client(address(mortal_valkey), seconds=60.0)
+    one = SharedBreaker("sms", LIMITS, patient, clock=time.monotonic)
+    one.sync()
+    fail(one, 10)
+    one.sync()
+    until(lambda: not _open_for_long(one), every=0.01)
+    answers: list[Permit | Refused] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(one.allow()), daemon=True) for _ in range(50)
+    ]
+    assert mortal_valkey.process is not None
+    os.kill(mortal_valkey.process.pid, signal.SIGSTOP)
+    try:
+        for thread in threads:
+            thread.start()
+        until(lambda: len(answers) == 49, what="49 answers", every=0.01)
+        assert all(isinstance(answer, Refused) for answer in answers)
+        assert len([thread for thread in threads if thread.is_alive()]) == 1
+    finally:
+        os.kill(mortal_valkey.process.pid, signal.SIGCONT)
+    for thread in threads:
+        thread.join(30)
+    assert isinstance(answers[-1], Permit)
+
+
+def test_a_valkey_that_hangs_is_as_good_as_away(mortal_valkey: EmbeddedValkey) -> None:
+    one = SharedBreaker("sms", LIMITS, bounded_client(address(mortal_valkey)), clock=time.monotonic)
+    assert one.sync()
+    assert mortal_valkey.process is not None
+    os.kill(mortal_valkey.process.pid, signal.SIGSTOP)
+    try:
+        assert not one.sync()
+        assert (one.shared, isinstance(one.allow(), Permit)) == (False, True)
+    finally:
+        os.kill(mortal_valkey.process.pid, signal.SIGCONT)
+    until(one.sync, what="Valkey answers")
+    assert one.shared
 
 
 def test_a_probe_that_was_not_made_goes_to_another_worker(make: Make) -> None:

@@ -15,10 +15,12 @@ from wayfare_engine.guards.shared_breaker import SharedBreaker
 
 log = structlog.get_logger(__name__)
 
+_BETWEEN = 0.02
+
 
 class Sharing:
     """Makes shared breakers, one a channel, and calls their `sync` every `every` seconds; at once
-    when one would open, though not more often than ten times in that time.
+    when one would open, with 20 ms between rounds at least.
 
     `client` should wait a short time only (`bounded_client`): while Valkey hangs, a round takes
     that long, and the breakers go on alone.
@@ -79,5 +81,5 @@ class Sharing:
                 if answers is not answered:
                     log.info("guards.valkey", answers=answers)
                 answered = answers
-            self._over.wait(self._every / 10)
+            self._over.wait(_BETWEEN)
             self._news.wait(self._every)
