@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.decide.run import measure
 from bench.decide.workload import make
+from bench.guards.run import measure as measure_guards
 from bench.journal.run import measure as measure_journal
 
 
@@ -28,7 +29,16 @@ def journal(scale: float) -> dict[str, Any]:
     return measure_journal(scale)
 
 
-BENCHMARKS: dict[str, Callable[[float], dict[str, Any]]] = {"decide": decide, "journal": journal}
+def guards(scale: float) -> dict[str, Any]:
+    """What stands around each call of a channel."""
+    return measure_guards(scale)
+
+
+BENCHMARKS: dict[str, Callable[[float], dict[str, Any]]] = {
+    "decide": decide,
+    "journal": journal,
+    "guards": guards,
+}
 
 
 def main() -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
+
+from bench.bars import Bar, at_least, at_most, measure_all
 
 #: Modules of this package, in the order in which they run.
 MODULES: tuple[str, ...] = (
@@ -19,26 +17,6 @@ MODULES: tuple[str, ...] = (
     "catch_up",
     "importing",
 )
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a figure should reach; `ratio`: it does not depend on how quick the machine is."""
-
-    says: str
-    reached: Callable[[Any], bool]
-    ratio: bool = False
-
-
-def at_least(bar: float, *, ratio: bool = False) -> Bar:
-    """A figure that may be larger."""
-    return Bar(f">= {bar:,g}", lambda found: found >= bar, ratio)
-
-
-def at_most(bar: float) -> Bar:
-    """A figure that may be smaller."""
-    return Bar(f"<= {bar:,g}", lambda found: found <= bar)
-
 
 #: At full size (scale 1.0). The docs' figures are of such runs, with the machine beside them.
 REACH: Mapping[str, Bar] = {
@@ -62,17 +40,4 @@ REACH: Mapping[str, Bar] = {
 def measure(scale: float = 1.0) -> dict[str, Any]:
     """Every figure; `scale` 1.0 is the size that the docs' figures come from. `short` names those
     that do not reach their bar."""
-    figures: dict[str, Any] = {"scale": scale}
-    for name in MODULES:
-        began = time.monotonic()
-        print(f"  {name} …", file=sys.stderr, flush=True)
-        figures |= importlib.import_module(f"bench.journal.{name}").measure(scale)
-        print(f"  {name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    short = []
-    for name, bar in REACH.items():
-        found = figures.get(name)
-        fine = found is not None and bar.reached(found)
-        short += [] if fine else [name]
-        verdict = "reached" if fine else "SHORT  "
-        print(f"  {verdict} {name}: {found} (wanted: {bar.says})", file=sys.stderr, flush=True)
-    return figures | {"short": short}
+    return measure_all("bench.journal", MODULES, REACH, scale)

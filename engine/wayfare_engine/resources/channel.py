@@ -45,7 +45,7 @@ class Limits(Model):
 
 
 class Breaker(Model):
-    """When sends stop for a while because too many of them fail."""
+    """When sends stop for a while because too many of them fail, or are slow."""
 
     failure_percent: int = Field(
         50, ge=1, le=100, description="Share of failures, in percent, at which it opens."
@@ -56,6 +56,19 @@ class Breaker(Model):
     )
     open_for: Duration = Field("30s", description="How long it stays open before a trial.")
     trial_calls: int = Field(3, ge=1, le=1000, description="How many sends a trial has.")
+    slow_after: Duration | None = Field(
+        None, description="Sends that take longer are slow; absent means slowness does not matter."
+    )
+    slow_percent: int = Field(
+        50, ge=1, le=100, description="Share of slow sends, in percent, at which it opens."
+    )
+    longest_open: Duration = Field(
+        "10m", description="It stays open twice as long after each failed trial, at most this long."
+    )
+    manual: Literal["Auto", "ForcedOpen", "ForcedClosed"] = Field(
+        "Auto",
+        description="Auto: sends decide. ForcedOpen: no send leaves. ForcedClosed: it never opens.",
+    )
 
 
 class Retry(Model):
