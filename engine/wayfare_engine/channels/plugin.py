@@ -6,7 +6,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
+
+import msgspec
 
 from wayfare_engine.channels.contract import (
     Answer,
@@ -20,6 +22,9 @@ from wayfare_engine.channels.contract import (
     Rendered,
     State,
 )
+from wayfare_engine.errors import USAGE, SaidToPeople
+
+T = TypeVar("T")
 
 ENTRY_POINTS = "wayfare.channels"
 
@@ -32,6 +37,13 @@ class Settings:
     config: Mapping[str, Any]
     secrets: Mapping[str, str]
 
+    def read(self, kind: type[T]) -> T:
+        """`config` as a msgspec.Struct or a dataclass; raises BadConfig with the wrong place."""
+        try:
+            return msgspec.convert(dict(self.config), kind)
+        except msgspec.ValidationError as error:
+            raise BadConfig(f"config: {error}") from None
+
 
 class Rejected(Exception):
     """The provider refused for good; nothing took effect. The text says why."""
@@ -41,16 +53,19 @@ class NotAccepted(Exception):
     """Nothing took effect, for certain, and it may be tried again: no connection, a full queue."""
 
 
-class BadConfig(Exception):
-    """The settings cannot be used. The text says which, and what to do."""
+class BadConfig(SaidToPeople):
+    """The settings cannot be used. The text says which, and what to do; no secret is in it."""
+
+    exit_code = USAGE
 
 
 class ChannelPlugin(ABC):
     """A way out. One object lives as long as its host; `send` runs many times at once.
 
     `send` returns what was accepted, raises Rejected or NotAccepted when it is certain that nothing
-    took effect, and anything else when it is not certain: the send is in doubt then. It is
-    cancelled when its time is over, and must not go on in the background.
+    took effect, and anything else when it is not certain: the send is in doubt then. Its time is
+    `remaining`, counted from the call: it is cancelled when that is over, and must neither go on in
+    the background nor hold up the event loop.
     """
 
     name: ClassVar[str]

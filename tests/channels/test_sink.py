@@ -1,0 +1,34 @@
+"""The plugin `sink`, behind a host that the command started."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.servers.channel_host import channel_host
+
+
+def test_a_send_is_taken_once(tmp_path: Path) -> None:
+    config = tmp_path / "sink.json"
+    config.write_text(json.dumps({"file": str(tmp_path / "sends.jsonl")}))
+    with channel_host(tmp_path, "--plugin", "sink", "--config", str(config)) as host:
+        first, second = host.send("k-1"), host.send("k-1")
+        assert (first.status_code, first.json()["result"]) == (200, "Accepted")
+        assert second.json()["providerId"] == first.json()["providerId"]
+    (line,) = (tmp_path / "sends.jsonl").read_text().splitlines()
+    assert json.loads(line)["what"]["sendKey"] == "k-1"
+
+
+def test_a_repeat_is_known_after_a_restart(tmp_path: Path) -> None:
+    config = tmp_path / "sink.json"
+    file = tmp_path / "sends.jsonl"
+    config.write_text(json.dumps({"file": str(file)}))
+    words = ("--plugin", "sink", "--config", str(config))
+    with channel_host(tmp_path / "first", *words) as host:
+        first = host.send("k-1").json()["providerId"]
+    file.write_bytes(file.read_bytes() + b'{"at": 1.0, "provid')
+    with channel_host(tmp_path / "second", *words) as host:
+        assert host.send("k-1").json()["providerId"] == first
+        assert host.send("k-2").json()["providerId"] != first
+    assert len(file.read_text().splitlines()) == 2
+    assert file.stat().st_mode & 0o077 == 0
