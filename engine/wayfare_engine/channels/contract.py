@@ -31,6 +31,7 @@ CLOCK_HEADER: Final = "Wayfare-Clock"
 
 #: The longest body that a host must take.
 MOST_BYTES: Final = 1024 * 1024
+MOST_IN_KEY: Final = 256
 
 Result = Literal["Accepted", "Rejected", "NotAccepted", "Late"]
 #: The status of an answer to one send. Anything else, a plain 500 too, leaves the send in doubt.
@@ -52,7 +53,7 @@ State = Literal[
     "expired",
 ]
 ShortText = Annotated[str, msgspec.Meta(max_length=1024)]
-SendKey = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+SendKey = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_IN_KEY)]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

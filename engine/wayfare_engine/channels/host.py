@@ -28,7 +28,7 @@ from wayfare_engine.channels.contract import (
     Rendered,
     Result,
 )
-from wayfare_engine.channels.plugin import ChannelPlugin, NotAccepted, Rejected
+from wayfare_engine.channels.plugin import ChannelPlugin, InDoubt, NotAccepted, Rejected
 from wayfare_engine.channels.slots import Full, OutOfTime, Slots
 
 log = structlog.get_logger(__name__)
@@ -209,6 +209,9 @@ class Host:
         except OutOfTime:
             log.warning("channel.out_of_time", call=what, plugin=self.plugin.name)
             raise Failed(504, "the plugin had not ended when its time was over") from None
+        except InDoubt as error:
+            log.warning("channel.in_doubt", call=what, plugin=self.plugin.name)
+            raise Failed(500, _short(str(error))) from None
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)[-5:]
             log.error(

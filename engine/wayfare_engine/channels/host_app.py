@@ -7,10 +7,10 @@ here. Every answer without one of the four results is an RFC 9457 problem.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Request
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +19,7 @@ from wayfare_engine.channels import openapi
 from wayfare_engine.channels.contract import (
     CLOCK_HEADER,
     MOST_BYTES,
+    MOST_IN_KEY,
     STATUS,
     VERSION,
     Answer,
@@ -116,9 +117,13 @@ def make_routes(host: Host) -> FastAPI:
         f"/{VERSION}/query/{{send_key:path}}",
         summary="Whether a key took effect",
         description="Of hosts whose dedupe is Query.",
-        responses=openapi.answers({200: ("whether it did", openapi.Accepted)}, 404, 500, 503, 504),
+        responses=openapi.answers(
+            {200: ("whether it did", openapi.Accepted)}, 400, 404, 500, 503, 504
+        ),
     )
-    async def query(send_key: Annotated[str, Path(min_length=1, max_length=256)]) -> Response:
+    async def query(send_key: str) -> Response:
+        if len(send_key) > MOST_IN_KEY:
+            raise Problem(400, "wrong-types", f"a send key has at most {MOST_IN_KEY} characters")
         return _json(openapi.Accepted(accepted=await host.query(send_key)))
 
     @app.post(

@@ -53,6 +53,11 @@ class NotAccepted(Exception):
     """Nothing took effect, for certain, and it may be tried again: no connection, a full queue."""
 
 
+class InDoubt(Exception):
+    """It may have taken effect, and it cannot be known. The text says what was seen. Any other
+    exception means the same, but people are told its class only: its text may hold a secret."""
+
+
 class BadConfig(SaidToPeople):
     """The settings cannot be used. The text says which, and what to do; no secret is in it."""
 
@@ -63,7 +68,7 @@ class ChannelPlugin(ABC):
     """A way out. One object lives as long as its host; `send` runs many times at once.
 
     `send` returns what was accepted, raises Rejected or NotAccepted when it is certain that nothing
-    took effect, and anything else when it is not certain: the send is in doubt then. Its time is
+    took effect, and InDoubt or anything else when it is not certain. Its time is
     `remaining`, counted from the call: it is cancelled when that is over, and must neither go on in
     the background nor hold up the event loop.
     """
