@@ -67,7 +67,7 @@ class Webhook(ChannelPlugin):
     def __init__(self, opened: Opened, *, clock: Callable[[], float] = time.time) -> None:
         self._it = opened
         self._clock = clock
-        self._http: httpx.AsyncClient | None = None
+        self._http = _client(opened)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -85,7 +85,7 @@ class Webhook(ChannelPlugin):
             nonlocal written
             written = written or event.endswith("send_request_headers.started")
 
-        request = self._client().build_request(
+        request = self._http.build_request(
             "POST",
             it.url,
             content=body,
@@ -94,7 +94,7 @@ class Webhook(ChannelPlugin):
         )
         try:
             async with asyncio.timeout(min(it.config.timeout, what.remaining * _SHARE)):
-                answer = await self._client().send(request, stream=True)
+                answer = await self._http.send(request, stream=True)
                 status = answer.status_code
                 await _read_some(answer)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
@@ -138,8 +138,7 @@ class Webhook(ChannelPlugin):
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._http is not None:
-            await self._http.aclose()
+        await self._http.aclose()
 
     def _body(self, what: HandOver) -> bytes:
         given = {name: getattr(what, name) for name in Data.__struct_fields__}
@@ -158,19 +157,17 @@ class Webhook(ChannelPlugin):
             headers["webhook-signature"] = signatures(self._it.keys, send_key, at, body)
         return headers
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            it = self._it
-            self._http = httpx.AsyncClient(
-                transport=httpx.AsyncHTTPTransport(
-                    verify=it.tls if it.tls is not None else False,
-                    limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_SECONDS),
-                    socket_options=_socket_options(it.config.timeout),
-                ),
-                timeout=None,  # noqa: S113 - one time for all phases, around the call
-                trust_env=False,
-            )
-        return self._http
+
+def _client(it: Opened) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(
+            verify=it.tls if it.tls is not None else False,
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_SECONDS),
+            socket_options=_socket_options(it.config.timeout),
+        ),
+        timeout=None,  # noqa: S113 - one time for all phases, around the call
+        trust_env=False,
+    )
 
 
 async def _read_some(answer: httpx.Response) -> None:
