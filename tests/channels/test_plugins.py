@@ -57,6 +57,7 @@ sink = tests.channels.scripted:Scripted
     assert "no class of ChannelPlugin" in problems["function"]
     assert "name" in problems["misnamed"]
     assert "open, send" in problems["unfinished"]
+    assert "each bring one" in problems["sink"]
 
 
 def test_an_unknown_name_says_which_there_are() -> None:

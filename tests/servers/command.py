@@ -18,7 +18,7 @@ import pyarrow.parquet  # noqa: F401
 import rich.progress  # noqa: F401
 
 from tests.servers.forking import context
-from wayfare_engine.channels import run_host  # noqa: F401
+from wayfare_engine.channels import conform, run_host  # noqa: F401
 from wayfare_engine.cli import application
 from wayfare_engine.customers import applying  # noqa: F401
 from wayfare_engine.journal import catch_up, sealer, snapshot, status, verify  # noqa: F401

@@ -49,7 +49,8 @@ class BrokenPlugin(SaidToPeople):
 def installed() -> list[Installed]:
     """All, by name. One that cannot be imported is listed with its cause."""
     return [
-        Installed(entry.name, _package(entry), entry.value, _problem(entry)) for entry in _entries()
+        Installed(entry.name, _package(entry), entry.value, _problem(entry.name))
+        for entry in _entries()
     ]
 
 
@@ -74,9 +75,9 @@ def _package(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "?"
 
 
-def _problem(entry: EntryPoint) -> str | None:
+def _problem(name: str) -> str | None:
     try:
-        _load(entry)
+        load(name)
     except BrokenPlugin as error:
         return error.cause
     return None

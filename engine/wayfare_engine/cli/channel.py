@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from wayfare_engine.cli import channel_conform
+
 app = typer.Typer(
     help="Channel hosts: run one, list the plugins there are, try any host.", no_args_is_help=True
 )
@@ -25,6 +27,9 @@ class LogLevel(StrEnum):
 @app.callback()
 def _group() -> None:
     pass
+
+
+channel_conform.register(app)
 
 
 @app.command()
