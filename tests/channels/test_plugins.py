@@ -40,13 +40,19 @@ failing = failing_plugin:Plugin
 function = tests.channels.conftest:install
 misnamed = wayfare_engine.channels.plugins.sink:Sink
 unfinished = failing_plugin_2:Unfinished
+boastful = failing_plugin_2:Boastful
+odd = failing_plugin_2:Odd
 sink = tests.channels.scripted:Scripted
 """
     install(tmp_path, "bad-channels", entries)
     (tmp_path / "failing_plugin.py").write_text("1 / 0\n")
     (tmp_path / "failing_plugin_2.py").write_text(
         "from wayfare_engine.channels.plugin import ChannelPlugin\n"
+        "from wayfare_engine.channels import Query\n"
+        "from wayfare_engine.channels.plugins.sink import Sink\n"
         "class Unfinished(ChannelPlugin):\n    name = 'unfinished'\n"
+        "class Boastful(Sink):\n    name, dedupe = 'boastful', Query()\n"
+        "class Odd(Sink):\n    name, batch_size = 'odd', 0\n"
     )
     found = listed(tmp_path)
     assert found["webhook"]["problem"] is None
@@ -57,6 +63,8 @@ sink = tests.channels.scripted:Scripted
     assert "no class of ChannelPlugin" in problems["function"]
     assert "name" in problems["misnamed"]
     assert "open, send" in problems["unfinished"]
+    assert "query, and its dedupe is Query" in problems["boastful"]
+    assert "$.batchSize" in problems["odd"]
     assert "each bring one" in problems["sink"]
 
 
@@ -65,6 +73,30 @@ def test_an_unknown_name_says_which_there_are() -> None:
         load("smoke-signal")
     done = wayfare("channel", "host", "--plugin", "smoke-signal")
     assert (done.returncode, "sink, webhook" in done.stderr) == (2, True)
+
+
+def test_an_open_that_fails_is_told_by_its_class_only(tmp_path: Path) -> None:
+    install(tmp_path, "failing-open", "[wayfare.channels]\nfailing = failing_open:Failing\n")
+    (tmp_path / "failing_open.py").write_text(
+        "from wayfare_engine.channels.plugins.sink import Sink\n"
+        "class Failing(Sink):\n"
+        "    name = 'failing'\n"
+        "    @classmethod\n"
+        "    def open(cls, settings):\n"
+        "        raise KeyError(settings.secrets['token'])\n"
+    )
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "token").write_text("hidden")
+    words = ("--plugin", "failing", "--secrets-dir", str(tmp_path / "secrets"))
+    done = subprocess.run(
+        arguments("channel", "host", *words),
+        env=clean_environment({"PYTHONPATH": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "KeyError" in done.stderr, "hidden" in done.stderr) == (3, True, False)
 
 
 def test_what_wayfare_brings() -> None:

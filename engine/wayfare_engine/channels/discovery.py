@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from wayfare_engine.channels.plugin import ENTRY_POINTS, ChannelPlugin
+import msgspec
+
+from wayfare_engine.channels.contract import Description, Query
+from wayfare_engine.channels.plugin import ENTRY_POINTS, BadConfig, ChannelPlugin, Settings
 from wayfare_engine.errors import MISSING, USAGE, SaidToPeople
 
 
@@ -65,6 +68,18 @@ def load(name: str) -> type[ChannelPlugin]:
     return _load(found[0])
 
 
+def open_plugin(name: str, settings: Settings) -> ChannelPlugin:
+    """The plugin with these settings. Raises UnknownPlugin, BrokenPlugin, BadConfig."""
+    kind = load(name)
+    try:
+        return kind.open(settings)
+    except BadConfig:
+        raise
+    except Exception as error:
+        # Its class only: the text may hold one of the settings' secrets.
+        raise BrokenPlugin(name, f"its open failed: {type(error).__name__}") from None
+
+
 def _entries() -> list[EntryPoint]:
     # The same distribution may be on the path twice: an entry that says the same is one.
     once = {(e.name, e.value, _package(e)): e for e in entry_points(group=ENTRY_POINTS)}
@@ -94,7 +109,25 @@ def _load(entry: EntryPoint) -> type[ChannelPlugin]:
         raise BrokenPlugin(entry.name, f"{entry.value} is no class of ChannelPlugin")
     if getattr(found, "name", None) != entry.name:
         raise BrokenPlugin(entry.name, f"{entry.value} says that its name is another")
-    missing = sorted(getattr(found, "__abstractmethods__", ()))
-    if missing:
-        raise BrokenPlugin(entry.name, f"{entry.value} does not define {', '.join(missing)}")
+    problem = _contradiction(found)
+    if problem is not None:
+        raise BrokenPlugin(entry.name, f"{entry.value} {problem}")
     return found
+
+
+def _contradiction(kind: type[ChannelPlugin]) -> str | None:
+    """What a class says of itself and does not have."""
+    missing = sorted(getattr(kind, "__abstractmethods__", ()))
+    if isinstance(kind.dedupe, Query) and kind.query is ChannelPlugin.query:
+        missing.append("query, and its dedupe is Query")
+    if kind.batch_size != 1 and kind.send_batch is ChannelPlugin.send_batch:
+        missing.append("send_batch, and its batch_size is not 1")
+    if kind.receipt_states and kind.receipts is ChannelPlugin.receipts:
+        missing.append("receipts, and it has receipt_states")
+    if missing:
+        return f"does not define {', '.join(missing)}"
+    try:
+        msgspec.convert(msgspec.to_builtins(kind.description()), Description)
+    except (msgspec.MsgspecError, TypeError) as error:
+        return f"describes itself wrongly: {error}"
+    return None

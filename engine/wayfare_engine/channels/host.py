@@ -17,11 +17,9 @@ import structlog
 from wayfare_engine.channels.clock import HostClock
 from wayfare_engine.channels.contract import (
     STATUS,
-    VERSION,
     Answer,
     Callback,
     Check,
-    Description,
     HandOver,
     Query,
     Receipt,
@@ -64,19 +62,6 @@ class Host:
         self.ending = False
         self._sends = Slots(concurrency)
         self._questions = Slots(concurrency)
-
-    def description(self) -> Description:
-        """What this host is."""
-        plugin = self.plugin
-        return Description(
-            contract=VERSION,
-            plugin=plugin.name,
-            version=plugin.version,
-            dedupe=plugin.dedupe,
-            batch_size=plugin.batch_size,
-            receipt_states=plugin.receipt_states,
-            permanent_errors=plugin.permanent_errors,
-        )
 
     async def send(self, what: HandOver) -> Answer:
         """One send. Raises Failed when it is in doubt."""
@@ -147,9 +132,10 @@ class Host:
         """What a provider's call says. Raises NotOffered, Failed (400: not the provider's)."""
         if not self.plugin.receipt_states:
             raise NotOffered("this channel takes no receipts")
+        strange = (ValueError, msgspec.MsgspecError)
         try:
-            return await self._ask(self.plugin.receipts(callback), "receipts", (ValueError,))
-        except ValueError:
+            return await self._ask(self.plugin.receipts(callback), "receipts", strange)
+        except strange:
             raise Failed(400, "this is no call of the provider") from None
 
     async def preview(self, what: HandOver) -> Rendered:

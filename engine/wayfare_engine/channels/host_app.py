@@ -77,7 +77,7 @@ def make_routes(host: Host) -> FastAPI:
         responses=openapi.answers({200: ("the host", Description)}),
     )
     async def describe() -> Response:
-        return _json(host.description())
+        return _json(host.plugin.description())
 
     @app.get(
         f"/{VERSION}/clock",

@@ -11,9 +11,11 @@ from typing import Any, ClassVar, Self, TypeVar
 import msgspec
 
 from wayfare_engine.channels.contract import (
+    VERSION,
     Answer,
     Callback,
     Check,
+    Description,
     HandOver,
     Key,
     NoDedupe,
@@ -43,6 +45,13 @@ class Settings:
             return msgspec.convert(dict(self.config), kind)
         except msgspec.ValidationError as error:
             raise BadConfig(f"config: {error}") from None
+
+    def secret(self, name: str) -> str:
+        """A secret that must be there; raises BadConfig."""
+        found = self.secrets.get(name)
+        if not found:
+            raise BadConfig(f"there is no secret {name!r}: give it in the Channel's secretRefs")
+        return found
 
 
 class Rejected(Exception):
@@ -79,6 +88,19 @@ class ChannelPlugin(ABC):
     batch_size: ClassVar[int] = 1
     receipt_states: ClassVar[tuple[State, ...]] = ()
     permanent_errors: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def description(cls) -> Description:
+        """What its host says of it."""
+        return Description(
+            contract=VERSION,
+            plugin=cls.name,
+            version=cls.version,
+            dedupe=cls.dedupe,
+            batch_size=cls.batch_size,
+            receipt_states=cls.receipt_states,
+            permanent_errors=cls.permanent_errors,
+        )
 
     @classmethod
     @abstractmethod

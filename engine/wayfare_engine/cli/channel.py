@@ -67,13 +67,13 @@ def host(
     Example: wayfare channel host --plugin webhook --config hook.json --secrets-dir /secrets
     """
     from wayfare_engine import logs
-    from wayfare_engine.channels.discovery import load
+    from wayfare_engine.channels.discovery import open_plugin
     from wayfare_engine.channels.run_host import run_host
     from wayfare_engine.channels.settings import read_settings
     from wayfare_engine.cli.processes import run
 
     logs.configure(log_level.value)
-    opened = load(plugin).open(read_settings(config, secrets_dir))
+    opened = open_plugin(plugin, read_settings(config, secrets_dir))
     raise typer.Exit(
         run(
             run_host(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
+from wayfare_engine.channels.conform.lateness import (
+    effect_seen,
+    late_foreign,
+    late_remaining,
+    late_stale,
+)
 from wayfare_engine.channels.conform.talk import Skip, Talk, Wrong, read
 from wayfare_engine.channels.contract import (
     CLOCK_HEADER,
@@ -39,29 +44,6 @@ async def send(talk: Talk) -> None:
     answer = await talk.send("send")
     if answer.result == "Late":
         raise Wrong("a send with five seconds left is Late")
-
-
-async def late_stale(talk: Talk) -> None:
-    """A reading that is older than what remains is Late, and has no effect."""
-    old = await talk.reading()
-    await asyncio.sleep(0.05)
-    await _is_late(talk, "late-stale", clock=old, remaining=0.02)
-
-
-async def late_foreign(talk: Talk) -> None:
-    """A reading of another life of the host is Late, and has no effect."""
-    clock = await talk.reading()
-    # Whatever the reading looks like, one with other letters and digits was never given.
-    other = re.sub(r"[0-9A-Za-z]", lambda it: "0" if it[0] != "0" else "1", clock, count=8)
-    await _is_late(talk, "late-foreign", clock="another-life-of-this-host:1.0", remaining=5.0)
-    if other != clock:
-        await _is_late(talk, "late-foreign", clock=other, remaining=5.0)
-
-
-async def late_remaining(talk: Talk) -> None:
-    """A send with no time left is Late, and has no effect."""
-    for remaining in (0, -1, -1e9):
-        await _is_late(talk, "late-remaining", remaining=remaining)
 
 
 async def unknown_fields(talk: Talk) -> None:
@@ -101,7 +83,7 @@ async def oversize(talk: Talk) -> None:
     answer = await talk.ask("POST", f"/{VERSION}/send", json=what)
     if answer.status_code != 413:
         raise Wrong(f"a body of more than {MOST_BYTES} bytes: status {answer.status_code}")
-    if await _effect_seen(talk, "oversize"):
+    if await effect_seen(talk, "oversize"):
         raise Wrong("it is refused, and took effect")
 
 
@@ -149,7 +131,7 @@ async def batch(talk: Talk) -> None:
     found = [place for place, one in enumerate(answers) if one is not None and one.result == "Late"]
     if found != [late]:
         raise Wrong(f"the send at place {late} was late, and those at {found} are said to be")
-    if await _effect_seen(talk, names[late]):
+    if await effect_seen(talk, names[late]):
         raise Wrong("the send that was late took effect")
     await _keep_their_names(talk, dict(zip(names, answers, strict=True)))
 
@@ -180,7 +162,7 @@ async def preview(talk: Talk) -> None:
     """A preview shows text, and has no effect."""
     what = await talk.hand_over("preview")
     read(await talk.ask("POST", f"/{VERSION}/preview", json=what), Rendered)
-    if await _effect_seen(talk, "preview"):
+    if await effect_seen(talk, "preview"):
         raise Wrong("it took effect")
 
 
@@ -232,23 +214,6 @@ CHECKS: Final[dict[str, Callable[[Talk], Awaitable[None]]]] = {
     "receipt": receipt,
     "clock": clock,
 }
-
-
-async def _is_late(talk: Talk, name: str, **changes: Any) -> None:
-    answer = await talk.send(name, **changes)
-    if answer.result != "Late":
-        raise Wrong(f"it is {answer.result} instead of Late")
-    if await _effect_seen(talk, name):
-        raise Wrong("it is said to be Late, and took effect")
-
-
-async def _effect_seen(talk: Talk, name: str) -> bool:
-    """Whether a key is known to have taken effect: only a host of class Query can say so."""
-    try:
-        talk.needs(Query)
-    except Skip:
-        return False
-    return await talk.took_effect(name)
 
 
 async def _keep_their_names(talk: Talk, answers: dict[str, Answer | None]) -> None:

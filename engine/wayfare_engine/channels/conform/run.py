@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,8 +49,9 @@ async def conform(
     """Try every promise; an outcome a check, in their order. `prefix` begins every send key, and
     must be this run's own; `seconds` is for each request. Raises Unreachable."""
     limits = httpx.Limits(max_connections=_CONNECTIONS)
+    tls = ssl.create_default_context() if url.startswith("https:") else False
     async with httpx.AsyncClient(
-        base_url=url, timeout=seconds, limits=limits, trust_env=False
+        base_url=url, timeout=seconds, limits=limits, trust_env=False, verify=tls
     ) as client:
         try:
             await client.get(f"/{VERSION}/describe")
