@@ -174,6 +174,16 @@ def test_on_sigterm_a_send_that_hangs_has_its_remaining_time_only(own: Running) 
     assert own.host.exit_code() == 0
 
 
+def test_a_plugin_that_goes_on_after_its_time_ends_with_the_host(own: Running) -> None:
+    payload = {"do": "stay", "until": str(own.folder / "never")}
+    assert result(own.host.send("on", remaining=0.2, payload=payload)) == (504, None)
+    until(lambda: "told to end" in own.effects.of("on"), what="it was told to end")
+    own.host.signal(signal.SIGTERM)
+    assert own.host.exit_code() == 1
+    assert "channel.ended_under_way" in own.host.logged()
+    assert "effect" not in own.effects.of("on")
+
+
 def test_each_life_of_a_host_has_a_clock_of_its_own(scripted: Running, own: Running) -> None:
     assert result(own.host.send("other", clock=scripted.host.reading())) == (408, "Late")
     first, second = scripted.host.reading(), scripted.host.reading()

@@ -126,7 +126,9 @@ def test_what_each_status_means(
 
 def test_no_answer_in_time_is_in_doubt(running: HostProcess, hook: Hook) -> None:
     hook.status = 0
-    assert result(running, "slow", remaining=0.3) == (500, None)
+    status, said = result(running, "slow", remaining=0.3)
+    # The plugin's own word, or, on a busy machine, the host's.
+    assert (status in (500, 504), said) == (True, None)
     assert len(hook.received) == 1
 
 
@@ -182,9 +184,10 @@ def test_a_connection_that_is_never_taken_is_not_accepted(tmp_path: Path) -> Non
             other.setblocking(False)
             other.connect_ex(full.getsockname())
             others.append(other)
-        given = words(tmp_path, {"url": f"https://127.0.0.1:{full.getsockname()[1]}/"}, signing=NEW)
+        config = {"url": f"https://127.0.0.1:{full.getsockname()[1]}/", "timeout": 0.3}
+        given = words(tmp_path, config, signing=NEW)
         with channel_host(tmp_path / "hanging", *given) as host:
-            assert result(host, "hanging", remaining=0.5) == (503, "NotAccepted")
+            assert result(host, "hanging") == (503, "NotAccepted")
         for other in others:
             other.close()
 

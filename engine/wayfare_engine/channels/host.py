@@ -156,6 +156,11 @@ class Host:
         self.ending = True
         return await self._sends.empty(seconds)
 
+    @property
+    def under_way(self) -> int:
+        """How many calls of the plugin have not ended."""
+        return len(self._sends) + len(self._questions)
+
     def _left(self, what: HandOver) -> float:
         return self.clock.left(what.clock, what.remaining)
 

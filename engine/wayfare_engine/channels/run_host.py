@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 
 import structlog
@@ -11,6 +12,7 @@ from wayfare_engine.channels.clock import HostClock
 from wayfare_engine.channels.host import Host
 from wayfare_engine.channels.host_app import make_app
 from wayfare_engine.channels.plugin import ChannelPlugin
+from wayfare_engine.errors import FAILED
 from wayfare_engine.web.server import http_server, run_until_signal
 
 log = structlog.get_logger(__name__)
@@ -22,7 +24,7 @@ async def run_host(
     """Serve `plugin` until SIGTERM or SIGINT; returns the exit code. `longest` is H in seconds.
 
     From the signal on no send is taken; those under way end within what they have left, which is
-    at most H.
+    at most H. A plugin that goes on after that ends with the process, and the code is 1.
     """
     # A new name with each start: a reading of an earlier life of this host is then late.
     clock = HostClock(uuid.uuid4().hex, longest=longest)
@@ -31,8 +33,7 @@ async def run_host(
 
     async def drain() -> None:
         log.info("channel.ending", plugin=plugin.name)
-        if not await host.end(longest):
-            log.warning("channel.ended_with_sends_under_way", plugin=plugin.name)
+        await host.end(longest)
 
     log.info("channel.starting", plugin=plugin.name, version=plugin.version, port=port)
     await run_until_signal(server, before_end=drain)
@@ -41,5 +42,10 @@ async def run_host(
             await plugin.close()
     except Exception as error:
         log.warning("channel.close_failed", plugin=plugin.name, error=type(error).__name__)
+    if host.under_way:
+        # Calls that went on when they were told to end. Nothing may take effect after its time, so
+        # they are not waited for, as the event loop's own end would.
+        log.error("channel.ended_under_way", plugin=plugin.name, calls=host.under_way)
+        os._exit(FAILED)
     log.info("channel.ended", plugin=plugin.name)
     return 0

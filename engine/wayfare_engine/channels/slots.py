@@ -45,6 +45,10 @@ class Slots:
             raise OutOfTime
         return task.result()
 
+    def __len__(self) -> int:
+        """How many calls are under way."""
+        return len(self._under_way)
+
     async def empty(self, seconds: float) -> bool:
         """Wait until no call is under way; whether that was so within `seconds`."""
         if not self._under_way:

@@ -23,7 +23,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     that only its owner may read it. `keep`: how many sends are in memory."""
 
     file: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    keep: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10_000
+    keep: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 100
 
 
 class Taken(msgspec.Struct, frozen=True, rename="camel"):
@@ -73,7 +73,7 @@ class Sink(ChannelPlugin):
             raise NotAccepted(f"the sink holds {_MOST_KEYS} keys of the last day")
         taken = Taken(at=now, provider_id=f"sink-{self._count + 1}", what=what)
         if self._file is not None:
-            os.write(self._file, msgspec.json.encode(taken) + b"\n")
+            _append(self._file, msgspec.json.encode(taken) + b"\n")
         self._take(taken)
         return Answer(result="Accepted", provider_id=taken.provider_id)
 
@@ -83,7 +83,7 @@ class Sink(ChannelPlugin):
         for what in sends:
             try:
                 answers.append(await self.send(what))
-            except (NotAccepted, OSError) as error:
+            except NotAccepted as error:
                 answers.append(error)
         return answers
 
@@ -122,3 +122,16 @@ class Sink(ChannelPlugin):
                     raise BadConfig(f"config: file {file} is no record of a sink") from None
                 whole += len(line)
         os.truncate(file, whole)
+
+
+def _append(file: int, line: bytes) -> None:
+    """The whole line or nothing of it. Raises NotAccepted."""
+    before = os.fstat(file).st_size
+    try:
+        if os.write(file, line) == len(line):
+            return
+        os.ftruncate(file, before)
+        why = "no space is left"
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    raise NotAccepted(f"the sink's file: {why}")
