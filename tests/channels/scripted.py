@@ -82,6 +82,8 @@ class Scripted(ChannelPlugin):
     async def preview(self, what: HandOver) -> Rendered:
         if what.payload.get("do") == "fail":
             raise ValueError(SECRET)
+        if what.payload.get("do") == "nonsense":
+            return {"text": SECRET}  # type: ignore[return-value]
         return Rendered(parts={"text": str(what.payload.get("text"))})
 
     async def check(self) -> Check:

@@ -161,8 +161,9 @@ def test_a_preview_sends_nothing(scripted: Running) -> None:
     answer = scripted.host.client.post("/v1/preview", json=what)
     assert answer.json() == {"parts": {"text": "hello"}}
     assert scripted.effects.of("seen") == []
-    failing = scripted.host.client.post("/v1/preview", json=what | {"payload": {"do": "fail"}})
-    assert (failing.status_code, SECRET in failing.text) == (500, False)
+    for do in ("fail", "nonsense"):
+        failing = scripted.host.client.post("/v1/preview", json=what | {"payload": {"do": do}})
+        assert (failing.status_code, SECRET in failing.text) == (500, False)
 
 
 def test_a_check_says_what_to_do(scripted: Running) -> None:

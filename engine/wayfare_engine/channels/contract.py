@@ -41,6 +41,9 @@ STATUS: Final[dict[str, int]] = {
     "NotAccepted": 503,
     "Late": 408,
 }
+#: Of an answer to a send without a result: the body could not be read, so nothing started, and the
+#: same will not be read later either. Nothing is in doubt.
+UNREADABLE: Final = (400, 413)
 State = Literal[
     "accepted",
     "sent",

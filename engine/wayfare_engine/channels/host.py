@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +25,7 @@ from wayfare_engine.channels.contract import (
     Rendered,
     Result,
 )
+from wayfare_engine.channels.failures import Failed, NotOffered
 from wayfare_engine.channels.plugin import ChannelPlugin, InDoubt, NotAccepted, Rejected
 from wayfare_engine.channels.slots import Full, OutOfTime, Slots
 
@@ -36,21 +36,6 @@ _LONGEST_TEXT = 1024
 LATE = Answer(result="Late", detail="its time was over, by this host's clock, before it started")
 FULL = Answer(result="NotAccepted", detail="the host is full")
 ENDING = Answer(result="NotAccepted", detail="the host is ending")
-
-
-@dataclass(eq=False)
-class Failed(Exception):
-    """No answer of the plugin. For a send: it is in doubt. `status` is HTTP's."""
-
-    status: int
-    detail: str
-
-
-@dataclass(eq=False)
-class NotOffered(Exception):
-    """The plugin has no such thing."""
-
-    detail: str
 
 
 class Host:
@@ -123,10 +108,7 @@ class Host:
         """Whether a key took effect. Raises NotOffered, Failed."""
         if not isinstance(self.plugin.dedupe, Query):
             raise NotOffered("this channel cannot be asked about a key")
-        took_effect = await self._ask(self.plugin.query(send_key), "query")
-        if not isinstance(took_effect, bool):
-            raise self._wrong("query", f"a {type(took_effect).__name__} instead of a bool")
-        return took_effect
+        return self._of(bool, await self._ask(self.plugin.query(send_key), "query"), "query")
 
     async def receipts(self, callback: Callback) -> list[Receipt]:
         """What a provider's call says. Raises NotOffered, Failed (400: not the provider's)."""
@@ -134,18 +116,19 @@ class Host:
             raise NotOffered("this channel takes no receipts")
         strange = (ValueError, msgspec.MsgspecError)
         try:
-            return await self._ask(self.plugin.receipts(callback), "receipts", strange)
+            found = await self._ask(self.plugin.receipts(callback), "receipts", strange)
         except strange:
             raise Failed(400, "this is no call of the provider") from None
+        return [self._of(Receipt, one, "receipts") for one in self._of(list, found, "receipts")]
 
     async def preview(self, what: HandOver) -> Rendered:
         """What the customer would see. Raises Failed."""
-        return await self._ask(self.plugin.preview(what), "preview")
+        return self._of(Rendered, await self._ask(self.plugin.preview(what), "preview"), "preview")
 
     async def check(self) -> Check:
         """Whether the provider is there. Raises Failed when the plugin cannot say."""
         try:
-            return await self._ask(self.plugin.check(), "check")
+            return self._of(Check, await self._ask(self.plugin.check(), "check"), "check")
         except Failed as error:
             if error.status != 504:
                 raise
@@ -234,6 +217,12 @@ class Host:
             return self._answer(one, "send_batch")
         except Failed:
             return None
+
+    def _of(self, kind: type[T], found: object, call: str) -> T:
+        """What a plugin returned, if it is of this kind. Raises Failed."""
+        if not isinstance(found, kind):
+            raise self._wrong(call, f"a {type(found).__name__} instead of a {kind.__name__}")
+        return found
 
     def _wrong(self, call: str, why: str) -> Failed:
         log.error("channel.wrong_answer", call=call, plugin=self.plugin.name, why=why)

@@ -30,7 +30,8 @@ from wayfare_engine.channels.contract import (
     Receipt,
     Rendered,
 )
-from wayfare_engine.channels.host import Failed, Host, NotOffered
+from wayfare_engine.channels.failures import Failed, NotOffered
+from wayfare_engine.channels.host import Host
 from wayfare_engine.web import problems
 from wayfare_engine.web.body import read_body
 from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_types

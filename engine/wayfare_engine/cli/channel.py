@@ -48,7 +48,11 @@ def host(
     ] = "127.0.0.1",
     hand_over_seconds: Annotated[
         float,
-        typer.Option(min=0.001, max=60, help="H: the longest that a hand-over may take to start."),
+        typer.Option(
+            min=0.001,
+            max=60,
+            help="H: the most seconds that a hand-over has, from its reading to its end.",
+        ),
     ] = 5.0,
     concurrency: Annotated[
         int, typer.Option(min=1, max=10_000, help="Most sends at one moment.")
