@@ -7,6 +7,11 @@ import sys
 
 import structlog
 
+#: Without the values of local variables: those are customers' data, and secrets.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
 
 def configure(level: str = "info", *, readable: bool = False) -> None:
     """Set up structlog and the standard library's loggers, both to the same output.
@@ -35,7 +40,7 @@ def configure(level: str = "info", *, readable: bool = False) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                _TRACEBACKS,
                 renderer,
             ]
             if not readable
@@ -45,6 +50,7 @@ def configure(level: str = "info", *, readable: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("uvicorn.access", "psycopg.pool", "alembic", "asyncio"):
+    # httpx says the whole address of each request, with its query.
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "psycopg.pool", "alembic", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -18,6 +18,7 @@ import pyarrow.parquet  # noqa: F401
 import rich.progress  # noqa: F401
 
 from tests.servers.forking import context
+from wayfare_engine.channels import conform, run_host  # noqa: F401
 from wayfare_engine.cli import application
 from wayfare_engine.customers import applying  # noqa: F401
 from wayfare_engine.journal import catch_up, sealer, snapshot, status, verify  # noqa: F401
@@ -42,7 +43,7 @@ def wayfare(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     with tempfile.TemporaryDirectory(prefix="wayfare-run-") as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = context.Process(
-            target=_run, args=(words, clean_environment(environment), out, err)
+            target=run_here, args=(words, clean_environment(environment), out, err)
         )
         process.start()
         process.join(180)
@@ -54,7 +55,8 @@ def wayfare(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     return done
 
 
-def _run(words: tuple[str, ...], environment: dict[str, str], out: Path, err: Path) -> None:
+def run_here(words: tuple[str, ...], environment: dict[str, str], out: Path, err: Path) -> None:
+    """Become a run: for a process that was forked for it."""
     os.environ.clear()
     os.environ.update(environment)
     for number, file, flags in (

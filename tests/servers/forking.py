@@ -13,6 +13,7 @@ context.set_forkserver_preload(
     [
         "pytest",
         "tests.servers.command",
+        "tests.servers.channel_host",
         "tests.lease.processes",
         "tests.harness.site",
         "tests.harness.sites",

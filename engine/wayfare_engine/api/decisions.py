@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wayfare_engine.api.snapshot import Snapshot, row_hex
 from wayfare_engine.decide import UnknownSlot
+from wayfare_engine.errors import Denied
 from wayfare_engine.facts import LedgerWriter
 from wayfare_engine.identity import Authenticator
 from wayfare_engine.identity import Scope as KeyScope
-from wayfare_engine.identity.authenticator import Denied
 from wayfare_engine.ledger import Kind, LedgerRow
 from wayfare_engine.ledger.bodies import Decision, Winner
 from wayfare_engine.metrics import ServeMetrics

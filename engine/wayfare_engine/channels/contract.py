@@ -5,11 +5,15 @@ A host answers to these, and every answer carries its own clock in the header `W
     GET  /v1/describe            Description
     GET  /v1/clock               {}; for its header
     POST /v1/send                HandOver -> Answer, with a status of STATUS
-    POST /v1/send-batch          [HandOver] -> [Answer], 200
+    POST /v1/send-batch          [HandOver] -> [Answer | null], 200, in their order; null where the
+                                 send is in doubt
     GET  /v1/query/{send_key}    {"accepted": bool}, of hosts whose dedupe is Query
     POST /v1/receipt             Callback -> [Receipt]
     POST /v1/preview             HandOver -> Rendered; nothing leaves
     POST /v1/check               {} -> Check; whether the provider is there and knows us
+
+A body of more than MOST_BYTES is refused with 413, and what is no JSON of the right shape with 400;
+nothing starts then. A plugin's failure is a plain 500, a time that is over a plain 504.
 
 Any program that speaks this is a channel; it need not be Python. `wayfare channel conform URL`
 tries it.
@@ -25,6 +29,10 @@ import msgspec
 VERSION: Final = "v1"
 CLOCK_HEADER: Final = "Wayfare-Clock"
 
+#: The longest body that a host must take.
+MOST_BYTES: Final = 1024 * 1024
+MOST_IN_KEY: Final = 256
+
 Result = Literal["Accepted", "Rejected", "NotAccepted", "Late"]
 #: The status of an answer to one send. Anything else, a plain 500 too, leaves the send in doubt.
 STATUS: Final[dict[str, int]] = {
@@ -33,6 +41,9 @@ STATUS: Final[dict[str, int]] = {
     "NotAccepted": 503,
     "Late": 408,
 }
+#: Of an answer to a send without a result: the body could not be read, so nothing started, and the
+#: same will not be read later either. Nothing is in doubt.
+UNREADABLE: Final = (400, 413)
 State = Literal[
     "accepted",
     "sent",
@@ -45,7 +56,7 @@ State = Literal[
     "expired",
 ]
 ShortText = Annotated[str, msgspec.Meta(max_length=1024)]
-SendKey = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+SendKey = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_IN_KEY)]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,12 +6,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
+
+import msgspec
 
 from wayfare_engine.channels.contract import (
+    VERSION,
     Answer,
     Callback,
     Check,
+    Description,
     HandOver,
     Key,
     NoDedupe,
@@ -20,6 +24,9 @@ from wayfare_engine.channels.contract import (
     Rendered,
     State,
 )
+from wayfare_engine.errors import USAGE, SaidToPeople
+
+T = TypeVar("T")
 
 ENTRY_POINTS = "wayfare.channels"
 
@@ -32,6 +39,20 @@ class Settings:
     config: Mapping[str, Any]
     secrets: Mapping[str, str]
 
+    def read(self, kind: type[T]) -> T:
+        """`config` as a msgspec.Struct or a dataclass; raises BadConfig with the wrong place."""
+        try:
+            return msgspec.convert(dict(self.config), kind)
+        except msgspec.ValidationError as error:
+            raise BadConfig(f"config: {error}") from None
+
+    def secret(self, name: str) -> str:
+        """A secret that must be there; raises BadConfig."""
+        found = self.secrets.get(name)
+        if not found:
+            raise BadConfig(f"there is no secret {name!r}: give it in the Channel's secretRefs")
+        return found
+
 
 class Rejected(Exception):
     """The provider refused for good; nothing took effect. The text says why."""
@@ -41,16 +62,24 @@ class NotAccepted(Exception):
     """Nothing took effect, for certain, and it may be tried again: no connection, a full queue."""
 
 
-class BadConfig(Exception):
-    """The settings cannot be used. The text says which, and what to do."""
+class InDoubt(Exception):
+    """It may have taken effect, and it cannot be known. The text says what was seen. Any other
+    exception means the same, but people are told its class only: its text may hold a secret."""
+
+
+class BadConfig(SaidToPeople):
+    """The settings cannot be used. The text says which, and what to do; no secret is in it."""
+
+    exit_code = USAGE
 
 
 class ChannelPlugin(ABC):
     """A way out. One object lives as long as its host; `send` runs many times at once.
 
     `send` returns what was accepted, raises Rejected or NotAccepted when it is certain that nothing
-    took effect, and anything else when it is not certain: the send is in doubt then. It is
-    cancelled when its time is over, and must not go on in the background.
+    took effect, and InDoubt or anything else when it is not certain. Its time is
+    `remaining`, counted from the call: it is cancelled when that is over, and must neither go on in
+    the background nor hold up the event loop.
     """
 
     name: ClassVar[str]
@@ -59,6 +88,19 @@ class ChannelPlugin(ABC):
     batch_size: ClassVar[int] = 1
     receipt_states: ClassVar[tuple[State, ...]] = ()
     permanent_errors: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def description(cls) -> Description:
+        """What its host says of it."""
+        return Description(
+            contract=VERSION,
+            plugin=cls.name,
+            version=cls.version,
+            dedupe=cls.dedupe,
+            batch_size=cls.batch_size,
+            receipt_states=cls.receipt_states,
+            permanent_errors=cls.permanent_errors,
+        )
 
     @classmethod
     @abstractmethod

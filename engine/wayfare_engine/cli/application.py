@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from wayfare_engine.cli import (
+    channel,
     customers,
     dev,
     importing,
@@ -68,6 +69,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(lease.app, name="lease")
     app.add_typer(reconcile.app, name="reconcile")
     app.add_typer(sends.app, name="sends")
+    app.add_typer(channel.app, name="channel")
     own = {*(c.name for c in app.registered_commands), *(g.name for g in app.registered_groups)}
     own |= {c.callback.__name__ for c in app.registered_commands if c.callback is not None}
     asked = next((a for a in arguments if not a.startswith("-")), None)

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
+from wayfare_engine.errors import Denied
 from wayfare_engine.identity.keys import ApiKey, KeyFormatError, Scope, parse
-
-
-@dataclass(eq=False)
-class Denied(Exception):
-    """Why a request was not let in: 401 when the key is not known, 403 when it lacks the scope."""
-
-    status: int
-    detail: str
 
 
 class Authenticator:

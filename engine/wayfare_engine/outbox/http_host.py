@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from wayfare_engine.channels.contract import CLOCK_HEADER, VERSION
+from wayfare_engine.channels.contract import CLOCK_HEADER, UNREADABLE, VERSION
 from wayfare_engine.outbox.channel import Answer, HandOver, HostUnreachable, Reading, Result
 
 #: A connection that was idle for longer may be closed under us just as we send: take a new one.
@@ -152,6 +152,8 @@ def _meaning(status: int, said: dict[str, Any]) -> Answer:
             return Answer(Result.NOT_ACCEPTED, detail)
         case (408, "Late"):
             return Answer(Result.LATE, "the host refused a late start")
+    if status in UNREADABLE:
+        return Answer(Result.REJECTED, f"the host could not read the hand-over: {detail}"[:300])
     return Answer(Result.IN_DOUBT, f"status {status} without a declared result")
 
 

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from wayfare_engine.identity.authenticator import Denied
+from wayfare_engine.errors import Denied
 
 log = structlog.get_logger(__name__)
 

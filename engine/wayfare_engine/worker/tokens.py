@@ -16,7 +16,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from wayfare_engine.identity.authenticator import Denied
+from wayfare_engine.errors import Denied
 
 AUDIENCE = "wayfare-engine"
 _ALGORITHMS = ["RS256", "ES256"]

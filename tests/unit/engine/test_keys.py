@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from wayfare_engine.errors import Denied
 from wayfare_engine.identity import Authenticator, KeyFormatError, NewKey, Scope, new_key, parse
-from wayfare_engine.identity.authenticator import Denied
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Channel plugins that come with Wayfare."""
