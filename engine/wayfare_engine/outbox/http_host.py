@@ -153,7 +153,8 @@ def _meaning(status: int, said: dict[str, Any]) -> Answer:
         case (408, "Late"):
             return Answer(Result.LATE, "the host refused a late start")
     if status in UNREADABLE:
-        return Answer(Result.REJECTED, f"the host could not read the hand-over: {detail}"[:300])
+        # Nothing of this attempt; of an earlier one it says nothing, as a rejection would.
+        return Answer(Result.NOT_ACCEPTED, f"the host cannot read the hand-over: {detail}"[:300])
     return Answer(Result.IN_DOUBT, f"status {status} without a declared result")
 
 
