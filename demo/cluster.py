@@ -49,6 +49,7 @@ class Cluster:
         """The chart, with this image, serving the bank's namespace."""
         repository, _, tag = reference.rpartition(":")
         self.namespace(NAMESPACE)
+        self.end_interrupted_install()
         self.steps.run(
             *("helm", "upgrade", "--install", RELEASE, str(TOP / "helm" / "wayfare")),
             *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "5m"),
@@ -59,6 +60,17 @@ class Cluster:
             *("wait", "--for=condition=Established", "--timeout=60s"),
             *(f"crd/{plural}.wayfare.dev" for plural in PLURALS),
         )
+
+    def end_interrupted_install(self) -> None:
+        """What a helm that was killed left: helm itself refuses to go on from there."""
+        found = self.steps.run("helm", "list", "-n", SYSTEM, "--pending", "-o", "json").stdout
+        for release in json.loads(found):
+            if release["name"] != RELEASE:
+                continue
+            if release["status"] == "pending-install":
+                self.steps.run("helm", "uninstall", RELEASE, "-n", SYSTEM, "--wait")
+            else:
+                self.steps.run("helm", "rollback", RELEASE, "-n", SYSTEM, "--wait")
 
     def namespace(self, name: str) -> None:
         """Make a namespace unless it is there."""

@@ -29,8 +29,16 @@ class Later:
     detail: str
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Its channel does not take it now, for certain, and has a fallback that goes on with it. Never
+    said of a send that is in doubt."""
+
+    detail: str
+
+
 #: send keys to why not; a key that is missing may go.
-Verdicts = Mapping[str, Refused | Later]
+Verdicts = Mapping[str, Refused | Later | Elsewhere]
 #: Called with the batch and the time (UTC). The connection is inside the dispatching transaction.
 Check = Callable[[Connection[Any], Sequence[Send], datetime], Verdicts]
 
@@ -93,9 +101,9 @@ ALWAYS: tuple[Check, ...] = (expiry, opt_outs)
 
 def ask(
     checks: Sequence[Check], connection: Connection[Any], sends: Sequence[Send], now: datetime
-) -> dict[str, Refused | Later]:
+) -> dict[str, Refused | Later | Elsewhere]:
     """The first objection to each send, if there is one."""
-    verdicts: dict[str, Refused | Later] = {}
+    verdicts: dict[str, Refused | Later | Elsewhere] = {}
     for check in checks:
         left = [s for s in sends if s.send_key not in verdicts]
         if not left:

@@ -17,7 +17,7 @@ from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.ledger import Kind, LedgerRow
 from wayfare_engine.ledger.bodies import Dispatch, Outcome
 from wayfare_engine.outbox.channel import Channel, Send
-from wayfare_engine.outbox.checks import Check, Later, Refused, ask, expiry
+from wayfare_engine.outbox.checks import Check, Elsewhere, Later, Refused, ask, expiry
 from wayfare_engine.outbox.facts import Origin, record
 from wayfare_engine.outbox.holds import hold
 
@@ -143,12 +143,15 @@ def dispatch(
             holds[send.send_key] = (until, verdict.detail)
             continue
         send = replace(send, attempt=send.attempt + 1)
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, Refused | Elsewhere):
             body = Outcome(
                 send_key=send.send_key,
                 attempt=send.attempt,
-                result=verdict.result,
+                result=verdict.result if isinstance(verdict, Refused) else "NotAccepted",
                 detail=verdict.detail,
+                fallback=(
+                    channels[send.channel].fallback if isinstance(verdict, Elsewhere) else None
+                ),
             )
             rows.append(origin.row(Kind.OUTCOME, send.customer, body, now))
             continue

@@ -15,8 +15,10 @@ import structlog
 from psycopg import Connection
 
 from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.guards import Refused as NotNow
 from wayfare_engine.journal.waiting import wait_journaled
-from wayfare_engine.outbox.channel import Channel, HostUnreachable, Result, Send
+from wayfare_engine.outbox.breakers import CallBreaker, report
+from wayfare_engine.outbox.channel import Answer, Channel, HostUnreachable, Result, Send
 from wayfare_engine.outbox.dispatch import Turn
 from wayfare_engine.outbox.hand_over import Held, MaySend, hand_over
 from wayfare_engine.outbox.outcome import Doubt, Ended, Ending
@@ -57,6 +59,7 @@ class Pipeline:
         clock: Callable[[], datetime],
         session_alive_at: Callable[[], float],
         generation: Callable[[], int],
+        breakers: Mapping[str, CallBreaker],
     ) -> None:
         self._dsn = dsn
         self._site = site
@@ -69,6 +72,7 @@ class Pipeline:
         self._clock = clock
         self._session_alive_at = session_alive_at
         self._generation = generation
+        self._breakers = breakers
         self._dispatched: queue.SimpleQueue[tuple[Turn, int] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._pools = {
@@ -140,17 +144,7 @@ class Pipeline:
         try:
             if (objection := self._objection(generation)) is not None:
                 raise Held(objection)
-            answer = hand_over(
-                self._channels[send.channel],
-                send,
-                site=self._site,
-                epoch=self._epoch,
-                guard=self._guard,
-                window=self._window,
-                session_alive_at=self._session_alive_at,
-                boottime=self._boottime,
-                clock=self._clock,
-            )
+            answer = self._guarded(send)
         except Held as held:
             self._end(Ended(send, "Held", str(held)))
         except Exception as error:  # a defect of a host's client must not lose the send
@@ -162,6 +156,39 @@ class Pipeline:
                 self._under_way.doubt(Doubt(send, answer.detail), self._window)
             else:
                 self._end(Ended(send, ending, answer.detail, answer.provider_id))
+
+    def _guarded(self, send: Send) -> Answer:
+        """The hand-over, if the channel's breaker lets it through, which is told of it."""
+        breaker = self._breakers.get(send.channel)
+        if breaker is None:
+            return self._call(send)
+        permit = breaker.allow()
+        if isinstance(permit, NotNow):
+            raise Held(f"breaker {permit.state.value}")
+        began = self._boottime()
+        try:
+            answer = self._call(send)
+        except Held:
+            breaker.give_back(permit)
+            raise
+        except BaseException:
+            breaker.failed(permit)
+            raise
+        report(breaker, permit, answer, self._boottime() - began)
+        return answer
+
+    def _call(self, send: Send) -> Answer:
+        return hand_over(
+            self._channels[send.channel],
+            send,
+            site=self._site,
+            epoch=self._epoch,
+            guard=self._guard,
+            window=self._window,
+            session_alive_at=self._session_alive_at,
+            boottime=self._boottime,
+            clock=self._clock,
+        )
 
     def _end(self, ended: Ended) -> None:
         if ended.send.in_doubt and ended.result in ("NotAccepted", "Held"):

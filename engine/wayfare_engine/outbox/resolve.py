@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from wayfare_engine.outbox.channel import Channel, Send
-from wayfare_engine.outbox.checks import Check, Refused, ask
+from wayfare_engine.outbox.checks import Check, Later, Refused, ask
 from wayfare_engine.outbox.dispatch import Turn, committed, dispatch
 from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.outbox.holds import hold
@@ -72,6 +72,7 @@ def resolve(
             elif isinstance(verdict, Refused):
                 unknown.append(Ended(send, "Unknown", f"{verdict.detail}, while in doubt"))
             else:
+                assert isinstance(verdict, Later), "what is in doubt goes nowhere else"
                 holds[send.send_key] = (verdict.until, verdict.detail)
         hold(connection, holds)
         turn = dispatch(connection, origin, allowed, channels=channels, checks=(), now=now)

@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from psycopg import Connection
 
+from wayfare_engine.outbox.breakers import CallBreaker, breaker_check
 from wayfare_engine.outbox.channel import Channel
 from wayfare_engine.outbox.checks import ALWAYS, Check
 from wayfare_engine.outbox.dispatch import Turn, end_expired, take_turns
@@ -38,9 +39,9 @@ class SendWorker:
     """One worker. `dsn` is a direct address (no transaction pooler): claims are session locks.
 
     `window` is H in seconds, less what clock errors may take (`Terms.carried`); `guard` is this
-    process's own. `checks` come after expiry and opt-outs, which are always asked. `batch` is the
-    number of sends in one transaction, `capacity` the number under way at a time. Raises
-    FallbackProblem.
+    process's own. `checks` come after expiry and opt-outs, which are always asked; `breakers` are
+    of those channels that have one. `batch` is the number of sends in one transaction, `capacity`
+    the number under way at a time. Raises FallbackProblem.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SendWorker:
         window: float,
         boottime: Callable[[], float],
         checks: Sequence[Check] = (),
+        breakers: Mapping[str, CallBreaker] | None = None,
         poll_seconds: float = 0.05,
         balance_seconds: float = 1.0,
         batch: int = 500,
@@ -64,7 +66,9 @@ class SendWorker:
         self._guard = guard
         self._window = window
         self._boottime = boottime
-        self._checks = (*ALWAYS, *checks)
+        self._breakers = breakers or {}
+        # The breaker last: what nothing else objects to may be its probe.
+        self._checks = (*ALWAYS, *checks, breaker_check(channels, self._breakers))
         self._poll_seconds = poll_seconds
         self._balance_seconds = balance_seconds
         self._batch = batch
@@ -91,6 +95,7 @@ class SendWorker:
             clock=self._origin.clock,
             session_alive_at=lambda: self._alive_at,
             generation=lambda: self._generation,
+            breakers=self._breakers,
         )
         try:
             while not stop.is_set():
