@@ -77,11 +77,15 @@ class HostProcess:
 
 @contextmanager
 def channel_host(
-    folder: Path, *words: str, path: Sequence[Path] = (), **environment: str
+    folder: Path,
+    *words: str,
+    path: Sequence[Path] = (),
+    port: int | None = None,
+    **environment: str,
 ) -> Iterator[HostProcess]:
-    """`wayfare channel host WORDS` at a free port; `path` is where more packages are."""
+    """`wayfare channel host WORDS` at `port` or a free one; `path` is where more packages are."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     out, err = folder / "out", folder / "err"
     given = ("channel", "host", *words, "--port", str(port))
     environment = clean_environment(environment)
