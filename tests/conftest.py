@@ -1,9 +1,15 @@
 """Servers that tests of more than one folder share, one of each for the whole session; and which
 tests share a process."""
 
+import signal
+
 from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.servers.apiserver import apiserver
 from tests.servers.lab import _lab_session, lab, lab_site
+
+# A shell that starts the tests in the background has them ignore SIGINT, and the processes that
+# they start would ignore it with them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = [
     "_lab_session",
