@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.servers.wait import until
 from wayfare_engine.clock import new_id, now
 from wayfare_engine.facts import record
 from wayfare_engine.ledger import Kind, LedgerRow, bodies, fence
+from wayfare_engine.receipts.matching import match_again
 from wayfare_engine.receipts.signatures import BadSecret, secrets, signature
 
 KEYS = {name: os.urandom(32) for name in ("sms", "sms-old", "mail")}
@@ -205,6 +207,27 @@ def test_one_that_comes_too_early_is_kept_and_matched_later(receipts: Receipts) 
     assert rows(receipts.pods.dsn, kept, name) == [(0,)]
     assert receipts.post(said).json()["receipts"] == [{"matched": True, "repeat": True}]
     assert receipts.count(key) == 1
+
+
+async def test_older_ones_are_tried_again_when_all_are(receipts: Receipts) -> None:
+    key, _ = receipts.handed_over()
+    add = (
+        "INSERT INTO wayfare.unmatched_receipts "
+        "(channel, send_key, state, at, detail, opt_out, came_at) "
+        "VALUES ('bank/sms', %s, 'sent', now(), '', false, now() - interval '2 hours')"
+    )
+    dsn = receipts.pods.dsn
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+
+        async def again(since: datetime | None = None) -> int:
+            return await match_again(connection, site="local", ids=new_id, now=now(), since=since)
+
+        await again()
+        await connection.execute(add, (key,))
+        assert await again(since=now() - timedelta(hours=1)) == 0
+        assert receipts.state(key) is None
+        assert await again() == 1
+    assert receipts.state(key) == "sent"
 
 
 @pytest.mark.parametrize(

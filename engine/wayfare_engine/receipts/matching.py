@@ -38,8 +38,10 @@ SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timesta
 ON CONFLICT DO NOTHING
 """
 _COLUMNS = "channel, state, at, send_key, provider_id, detail, opt_out"
+_FIRST = "SELECT min(id) FROM wayfare.unmatched_receipts WHERE came_at >= %s"
 _WAITING = f"""
-SELECT id, {_COLUMNS} FROM wayfare.unmatched_receipts WHERE id > %s ORDER BY id LIMIT %s
+SELECT id, {_COLUMNS} FROM wayfare.unmatched_receipts WHERE id >= %s AND came_at >= %s
+ORDER BY id LIMIT %s
 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - columns of our own
 
@@ -115,22 +117,27 @@ async def match_again(
     site: str,
     ids: Callable[[], uuid.UUID],
     now: datetime,
+    since: datetime | None = None,
     batch: int = 500,
 ) -> int:
     """Write the facts of those kept receipts that match by now, each in the transaction that
-    forgets it; returns how many. What is older than KEPT is forgotten.
+    forgets it; returns how many. With `since` only of those that came from then on. What is older
+    than KEPT is forgotten.
 
     `connection` autocommits. Raises StaleEpoch where this site does not act, psycopg.Error.
     """
     await connection.execute(
         "DELETE FROM wayfare.unmatched_receipts WHERE came_at < %s", (now - KEPT,)
     )
-    matched, last = 0, 0
-    while True:
+    oldest = since or now - KEPT
+    found_first = await (await connection.execute(_FIRST, (oldest,))).fetchone()
+    first = found_first[0] if found_first is not None else None
+    matched = 0
+    while first is not None:
         async with connection.transaction():
-            rows = await (await connection.execute(_WAITING, (last, batch))).fetchall()
+            rows = await (await connection.execute(_WAITING, (first, oldest, batch))).fetchall()
             if not rows:
-                return matched
+                break
             said = [Said(*row[1:]) for row in rows]
             found = await match(connection, said)
             drafts = [
@@ -146,7 +153,8 @@ async def match_again(
                     "DELETE FROM wayfare.unmatched_receipts WHERE id = ANY(%s)", (done,)
                 )
         matched += len(done)
-        last = rows[-1][0]
+        first = rows[-1][0] + 1
+    return matched
 
 
 async def waiting(connection: AsyncConnection[Any]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import structlog
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 PORT = 8081
 _CLEAN_SECONDS = 600.0
 _RECEIPT_SECONDS = 5.0
+#: Receipts that came within this are tried again each time; older ones once in so long.
+_RECEIPTS_ARE_NEW = timedelta(hours=1)
 _MEMBERSHIP_RETENTION_SECONDS = 3600.0
 #: A local copy that nothing refers to: longer than a load takes from its blob to its row.
 _BLOB_SECONDS = 3600.0
@@ -143,11 +145,19 @@ async def clean(state: WorkerState) -> None:
 
 async def match_receipts(state: WorkerState) -> None:
     """Try receipts again that matched no send when they came. Where another site acts they wait."""
+    at, before = state.clock(), state.receipts_all_tried_at
+    all_of_them = before is None or at - before >= _RECEIPTS_ARE_NEW
     async with state.postgresql.connection() as connection:
         with contextlib.suppress(StaleEpoch):
             matched = await matching.match_again(
-                connection, site=state.settings.site, ids=new_id, now=state.clock()
+                connection,
+                site=state.settings.site,
+                ids=new_id,
+                now=at,
+                since=None if all_of_them else at - _RECEIPTS_ARE_NEW,
             )
+            if all_of_them:
+                state.receipts_all_tried_at = at
             if matched:
                 log.info("receipts.matched", receipts=matched)
         waiting = await matching.waiting(connection)

@@ -36,6 +36,7 @@ class WorkerState:
         self.reached = False
         self.postgresql_ok = False
         self.ending = False
+        self.receipts_all_tried_at: datetime | None = None
         self._awake = asyncio.Event()
 
     @cached_property
