@@ -24,7 +24,7 @@ from tests.engine.conftest import Pods
 from tests.servers.postgresql import rows
 from tests.servers.wait import until
 from wayfare_engine.clock import new_id, now
-from wayfare_engine.facts import record
+from wayfare_engine.facts import Draft, Fact, record, write
 from wayfare_engine.ledger import Kind, LedgerRow, bodies, fence
 from wayfare_engine.receipts.matching import match_again
 from wayfare_engine.receipts.signatures import BadSecret, secrets, signature
@@ -244,6 +244,20 @@ def test_who_complains_or_opts_out_is_sent_nothing_more(
         customer,
     )
     assert out == ([] if said["state"] == "failed" else [("bank/sms",)])
+
+
+def test_a_repeated_complaint_does_not_opt_out_again(receipts: Receipts) -> None:
+    key, customer = receipts.handed_over()
+    said = {"send_key": key, "state": "complained"}
+    receipts.post(said)
+    again = Fact(bodies.OptOut(customer=customer, channel="bank/sms", out=False), now())
+    write(receipts.connection, [Draft(new_id(), again)], site="local")
+
+    assert receipts.post(said).json()["receipts"] == [{"matched": True, "repeat": True}]
+    query = "SELECT out FROM wayfare.opt_outs WHERE customer_id = %s"
+    assert rows(receipts.pods.dsn, query, customer) == [(False,)]
+    receipts.post(said | {"opt_out": True})
+    assert rows(receipts.pods.dsn, query, customer) == [(True,)], "a wish that is said stands"
 
 
 @pytest.mark.parametrize(

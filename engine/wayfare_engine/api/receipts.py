@@ -92,12 +92,9 @@ async def write_receipts(
                 connection,
                 [one for one, of in zip(said, found, strict=True) if of is None],
             )
+            made = await matching.facts(connection, said, found)
     except Away:
         raise _away("PostgreSQL is away") from None
-    made = [
-        matching.facts(one, of) if of is not None else []
-        for one, of in zip(said, found, strict=True)
-    ]
     facts = [fact for some in made for fact in some]
     try:
         done = await writer.write(facts, ack=Ack.COMMITTED) if facts else None

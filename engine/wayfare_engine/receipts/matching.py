@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from wayfare_engine.channels.contract import State
-from wayfare_engine.facts import Draft, Fact, write_async
+from wayfare_engine.facts import Draft, Fact, repeats, write_async
 from wayfare_engine.ledger.bodies import OptOut, Receipt
 
 #: A receipt that matched nothing for so long is forgotten; the metric has counted it.
@@ -85,13 +85,40 @@ async def match(connection: AsyncConnection[Any], said: Sequence[Said]) -> list[
     return found
 
 
-def facts(said: Said, of: Match) -> list[Fact]:
-    """The receipt's facts: its own first, and that the customer opted out if it says so."""
-    receipt = Receipt(send_key=of.send_key, state=said.state, provider_id=said.provider_id)
-    made = [Fact(receipt, said.at, of.customer)]
-    if said.opt_out or said.state == "complained":
-        made.append(Fact(OptOut(customer=of.customer, channel=said.channel, out=True), said.at))
+async def facts(
+    connection: AsyncConnection[Any], said: Sequence[Said], found: Sequence[Match | None]
+) -> list[list[Fact]]:
+    """Each receipt's facts, none where it matches nothing: its own first, and that the customer
+    opted out if it says so. A complaint that is repeated does not opt out again who has opted in
+    since; an opt-out that is said always stands, because the state beside it may have come before.
+
+    Raises psycopg.Error.
+    """
+    pairs = list(zip(said, found, strict=True))
+    made = [[_receipt(one, of)] if of is not None else [] for one, of in pairs]
+    complaints = [
+        some[0].client_id for one, some in zip(said, made, strict=True) if some and _complains(one)
+    ]
+    known: set[str | None] = set()
+    if complaints:
+        cursor = await connection.execute(repeats.KNOWN, (complaints,))
+        known = {client_id for client_id, _ in await cursor.fetchall()}
+    for (one, of), some in zip(pairs, made, strict=True):
+        if of is None:
+            continue
+        if one.opt_out or (_complains(one) and some[0].client_id not in known):
+            out = OptOut(customer=of.customer, channel=one.channel, out=True)
+            some.append(Fact(out, one.at))
     return made
+
+
+def _receipt(said: Said, of: Match) -> Fact:
+    body = Receipt(send_key=of.send_key, state=said.state, provider_id=said.provider_id)
+    return Fact(body, said.at, of.customer)
+
+
+def _complains(said: Said) -> bool:
+    return said.state == "complained"
 
 
 async def keep(connection: AsyncConnection[Any], said: Sequence[Said]) -> None:
@@ -140,12 +167,8 @@ async def match_again(
                 break
             said = [Said(*row[1:]) for row in rows]
             found = await match(connection, said)
-            drafts = [
-                Draft(ids(), fact)
-                for one, of in zip(said, found, strict=True)
-                if of is not None
-                for fact in facts(one, of)
-            ]
+            made = await facts(connection, said, found)
+            drafts = [Draft(ids(), fact) for some in made for fact in some]
             done = [row[0] for row, of in zip(rows, found, strict=True) if of is not None]
             if drafts:
                 await write_async(connection, drafts, site=site)
