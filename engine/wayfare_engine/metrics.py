@@ -170,6 +170,49 @@ class WorkerMetrics:
             registry=self.registry,
         )
         self.journal = JournalMetrics(self.registry)
+        self.sends = SendMetrics(self.registry)
+
+
+class SendMetrics:
+    """A worker's hand-overs."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.hand_overs = Counter(
+            "wayfare_hand_overs_total",
+            "Sends handed over to a channel's host, by what it came to",
+            ["channel", "result"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "wayfare_hand_over_seconds",
+            "Time of one call of a channel's host",
+            ["channel"],
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=registry,
+        )
+        self.breaker = Gauge(
+            "wayfare_channel_breaker_state",
+            "1 for the state that the channel's breaker is in",
+            ["channel", "state"],
+            registry=registry,
+        )
+        self.breaker_changes = Counter(
+            "wayfare_channel_breaker_changes_total",
+            "Changes of the channel's breaker, by the state it went to",
+            ["channel", "state"],
+            registry=registry,
+        )
+        self.sends = Gauge(
+            "wayfare_channel_sends",
+            "Sends by where they stand: waiting, in_flight, unknown",
+            ["channel", "standing"],
+            registry=registry,
+        )
+        self.may_send = Gauge(
+            "wayfare_may_send_seconds",
+            "Seconds that the right to act lasts as of the last look; 0: it is not held",
+            registry=registry,
+        )
 
 
 class Progress(Protocol):

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     master_key_file: Path | None = None
     lease_ttl_seconds: float = Field(default=30.0, gt=0, le=600)
     clock_error: float = Field(default=0.001, ge=0, le=0.1)
+    lease_take_first: bool = False
     hand_over_seconds: float = Field(default=5.0, gt=0, le=60)
     beat_seconds: float = Field(default=5.0, gt=0, le=60)
     seal_seconds: float = Field(default=0.2, gt=0, le=60)

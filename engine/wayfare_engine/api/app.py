@@ -64,6 +64,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         app,
         snapshot=lambda: state.loader.present,
         degraded=state.degraded,
+        open_channels=state.open_channels,
         draining=lambda: state.draining,
         authenticator=state.authenticator,
         ledger=state.ledger,

@@ -47,7 +47,8 @@ class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class DecisionResponse(msgspec.Struct, frozen=True):
     """The answer. `journey`, `node` and `content` are null when nothing qualifies; `degraded`
-    names what the decision did without."""
+    names what the decision did without. `open_channels`: those that the slot's offers lead to and
+    through which nothing leaves now; `alternative`: the journey's alternative is shown for that."""
 
     decision_id: str
     slot: str
@@ -57,6 +58,8 @@ class DecisionResponse(msgspec.Struct, frozen=True):
     reason: str
     degraded: tuple[str, ...]
     plan: str
+    open_channels: tuple[str, ...] = ()
+    alternative: bool = False
 
 
 #: How long an answer waits for its commit, where it waits at all.
@@ -77,6 +80,7 @@ class DecisionRoute:
         *,
         snapshot: Callable[[], Snapshot | None],
         degraded: Callable[[], tuple[str, ...]],
+        open_channels: Callable[[], frozenset[str]],
         draining: Callable[[], bool],
         authenticator: Authenticator,
         ledger: LedgerWriter,
@@ -91,6 +95,7 @@ class DecisionRoute:
         self._inner = inner
         self._snapshot = snapshot
         self._degraded = degraded
+        self._open_channels = open_channels
         self._draining = draining
         self._authenticator = authenticator
         self._ledger = ledger
@@ -160,8 +165,11 @@ class DecisionRoute:
             )
         at = self._clock()
         row = snapshot.matrix.row(dense)
+        channels = self._open_channels()
+        if channels:
+            channels &= snapshot.decider.channels(request.slot)
         try:
-            decision = snapshot.decider.decide(request.slot, row, context, at)
+            decision = snapshot.decider.decide(request.slot, row, context, at, channels)
         except UnknownSlot:
             raise unknown_slot(request.slot) from None
         winner = decision.winner
@@ -190,6 +198,7 @@ class DecisionRoute:
                         reason=decision.reason,
                         degraded=degraded,
                         row=row_hex(row),
+                        open_channels=tuple(sorted(channels)),
                     )
                 ).decode(),
             )
@@ -205,10 +214,12 @@ class DecisionRoute:
                 slot=request.slot,
                 journey=winner.journey if winner else None,
                 node=winner.node if winner else None,
-                content=winner.content if winner else None,
+                content=decision.content,
                 reason=decision.reason,
                 degraded=degraded,
                 plan=plan,
+                open_channels=tuple(sorted(channels)),
+                alternative=decision.alternative,
             )
         )
 

@@ -55,6 +55,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     content: Any
     reason: str
     degraded: tuple[str, ...]
+    open_channels: tuple[str, ...]
     considered: list[ConsideredCandidate] | None
     considered_missing: str | None
 
@@ -82,11 +83,12 @@ class Explainer:
         if decider is not None:
             row = int(found.row, 16)
             context = context_of(found.context)
-            again = decider.decide(found.slot, row, context, found.at)
-            content = again.winner.content if again.winner else None
+            closed = frozenset(found.open_channels)
+            again = decider.decide(found.slot, row, context, found.at, closed)
+            content = again.content
             considered = [
                 ConsideredCandidate(c.journey, c.node, c.outcome, c.reason, c.detail)
-                for c in decider.explain(found.slot, row, context, found.at)
+                for c in decider.explain(found.slot, row, context, found.at, closed)
             ]
         return DecisionRecord(
             decision_id=str(wanted),
@@ -103,6 +105,7 @@ class Explainer:
             content=content,
             reason=found.reason,
             degraded=found.degraded,
+            open_channels=found.open_channels,
             considered=considered,
             considered_missing=_missing(considered, erased=erased),
         )

@@ -17,7 +17,7 @@ from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
 from wayfare_engine.metrics import ServeMetrics
 from wayfare_engine.settings import Settings
-from wayfare_engine.store import channels
+from wayfare_engine.store import channel_reports, channels
 from wayfare_engine.store import plans as plans_sql
 from wayfare_engine.store.postgresql import Away, Health, Postgresql, listen, probe
 from wayfare_engine.store.valkey import Valkey
@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 _PROBE_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 4.0
 _KEYS_SECONDS = 3.0
+_CHANNELS_SECONDS = 3.0
 
 
 class ServeState:
@@ -63,6 +64,8 @@ class ServeState:
         )
         self.draining = False
         self._away: tuple[str, ...] = ()
+        self._open_channels: frozenset[str] = frozenset()
+        self._channels_wanted = asyncio.Event()
         self._reached: set[str] = set()
         self._keys_read = False
         self._keys_wanted = asyncio.Event()
@@ -82,7 +85,8 @@ class ServeState:
         self._spawn("health", self._follow_health())
         self._spawn("heartbeat", self._beat())
         plan = (channels.PLAN, channels.SEGMENTS, channels.CUSTOMERS)
-        wanted = (*plan, channels.KEYS, channels.SEALED)
+        wanted = (*plan, channels.KEYS, channels.SEALED, channels.BREAKERS)
+        self._spawn("channels", self._follow_channels())
         self._spawn("listen", listen(self.settings.direct_dsn, wanted, self._heard))
 
     async def stop(self) -> int:
@@ -105,6 +109,10 @@ class ServeState:
         if self.ledger.failing and "postgresql" not in self._away:
             return ("postgresql", *self._away)
         return self._away
+
+    def open_channels(self) -> frozenset[str]:
+        """Channels through which nothing leaves, as workers reported last."""
+        return self._open_channels
 
     def readiness(self, *, stores_required: bool = False) -> tuple[bool, dict[str, object]]:
         """Whether to send requests here, and why (not). Stores count once they were reached."""
@@ -135,6 +143,8 @@ class ServeState:
     def _heard(self, channel: str, _payload: str) -> None:
         if channel == channels.SEALED:
             self.watch.heard()
+        elif channel == channels.BREAKERS:
+            self._channels_wanted.set()
         else:
             (self._keys_wanted if channel == channels.KEYS else self._plan_wanted).set()
 
@@ -176,6 +186,16 @@ class ServeState:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             with contextlib.suppress(*Away, psycopg.Error):
                 await self._acknowledge()
+
+    async def _follow_channels(self) -> None:
+        while True:
+            with contextlib.suppress(*Away, psycopg.Error):
+                async with self.postgresql.connection() as connection:
+                    found = await channel_reports.open_channels(connection)
+                if found != self._open_channels:
+                    log.warning("channels.open", channels=sorted(found))
+                self._open_channels = found
+            await _set_or_timeout(self._channels_wanted, _CHANNELS_SECONDS)
 
     async def _follow_keys(self) -> None:
         while True:

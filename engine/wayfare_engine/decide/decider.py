@@ -1,8 +1,9 @@
-"""The decision: a pure function of plan, customer's row, context and time."""
+"""The decision: a pure function of plan, customer's row, context, time, and which channels are
+open: nothing leaves through those."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from wayfare_engine.plan import Candidate, Plan
 from wayfare_engine.plan.formula import TRUE, joined
 from wayfare_engine.plan.values import EvaluationError
 
+_NONE: frozenset[str] = frozenset()
 _NOBODY = Decision(None, DecisionReason.NONE_ELIGIBLE, ())
 
 
@@ -51,19 +53,38 @@ class Decider:
         """Names of the slots that some journey fills."""
         return tuple(self._slots)
 
-    def decide(self, slot: str, row: int, context: Mapping[str, Any], at: datetime) -> Decision:
+    def channels(self, slot: str) -> frozenset[str]:
+        """Names of the channels that what may be shown in a slot leads to."""
+        found = self._slots.get(slot)
+        return found.channels if found is not None else _NONE
+
+    def decide(
+        self,
+        slot: str,
+        row: int,
+        context: Mapping[str, Any],
+        at: datetime,
+        open_channels: Set[str] = _NONE,
+    ) -> Decision:
         """The first candidate, in order of priority, that fits; raises UnknownSlot.
 
-        context: JSON values. at: an aware datetime. Straight-line but for the candidates that the
-        tables admit, of which it looks at those before the winner, 0.5 µs each; see bench/decide.
+        context: JSON values. at: an aware datetime. open_channels: through which nothing leaves;
+        a candidate that leads to one shows its alternative, or is passed over. Straight-line but
+        for the candidates that the tables admit, of which it looks at those before the winner,
+        0.5 µs each; see bench/decide.
         """
         found = self._slots.get(slot)
         if found is None:
             raise UnknownSlot(slot)
-        return found.decide(row, context, at)
+        return found.decide(row, context, at, open_channels)
 
     def explain(
-        self, slot: str, row: int, context: Mapping[str, Any], at: datetime
+        self,
+        slot: str,
+        row: int,
+        context: Mapping[str, Any],
+        at: datetime,
+        open_channels: Set[str] = _NONE,
     ) -> list[Considered]:
         """What became of every candidate, in order; the winner is the one that `decide` gives."""
         found = self._slots.get(slot)
@@ -73,6 +94,12 @@ class Decider:
         considered = []
         for candidate, closed in zip(found.candidates, found.gates, strict=True):
             outcome, detail = self._outcome(candidate, closed, row, context, at)
+            if outcome is Outcome.WON and candidate.channel in open_channels:
+                detail = f"nothing leaves through channel {candidate.channel}"
+                if candidate.alternative is None:
+                    outcome = Outcome.CHANNEL_OPEN
+                else:
+                    detail += ": its alternative"
             if outcome is Outcome.WON:
                 outcome = Outcome.LOWER_PRIORITY if won else outcome
                 won = True
@@ -112,6 +139,7 @@ class _Slot:
         self.candidates = candidates
         self.gates = [None if c.schedule is None else gate(c.schedule) for c in candidates]
         self._mask = mask
+        self.channels = frozenset(c.channel for c in candidates if c.channel is not None)
         prepared = [_prepared(candidate) for candidate in candidates]
         self._checks = [rest for _, rest in prepared]
         self._eligibility = Eligibility(
@@ -120,7 +148,9 @@ class _Slot:
             [wanted_texts(candidate.condition) for candidate in candidates],
         )
 
-    def decide(self, row: int, context: Mapping[str, Any], at: datetime) -> Decision:
+    def decide(
+        self, row: int, context: Mapping[str, Any], at: datetime, open_channels: Set[str]
+    ) -> Decision:
         eligibility = self._eligibility
         admitted = eligibility.admitted(row & self._mask, context)
         if not admitted:
@@ -128,6 +158,7 @@ class _Slot:
         errors: list[EvaluationError] = []
         failed: list[ConditionError] = []
         winner: Candidate | None = None
+        alternative = False
         while admitted:
             position = eligibility.owners[(admitted & -admitted).bit_length() - 1]
             admitted &= ~eligibility.siblings[position]
@@ -136,7 +167,12 @@ class _Slot:
             if closed is not None and closed(at) is not None:
                 continue
             if holds is None or holds(context, row, errors):
-                winner = self.candidates[position]
+                candidate = self.candidates[position]
+                if open_channels and candidate.channel in open_channels:
+                    if candidate.alternative is None:
+                        continue
+                    alternative = True
+                winner = candidate
                 break
             if errors:
                 failed.extend(_failure(self.candidates[position], context, row))
@@ -145,7 +181,7 @@ class _Slot:
             return (
                 Decision(None, DecisionReason.NONE_ELIGIBLE, tuple(failed)) if failed else _NOBODY
             )
-        return Decision(winner, DecisionReason.WON, tuple(failed))
+        return Decision(winner, DecisionReason.WON, tuple(failed), alternative)
 
 
 def _prepared(candidate: Candidate) -> tuple[list[Term], Check | None]:

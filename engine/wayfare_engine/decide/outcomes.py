@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wayfare_engine.plan import Candidate
 
@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     NOT_IN_AUDIENCE = "NotInAudience"
     CONDITION_FALSE = "ConditionFalse"
     CONDITION_ERROR = "ConditionError"
+    CHANNEL_OPEN = "ChannelOpen"
     LOWER_PRIORITY = "LowerPriority"
 
 
@@ -38,11 +39,20 @@ class ConditionError(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The winner, if any. condition_errors: of candidates that come before the winner."""
+    """The winner, if any. condition_errors: of candidates that come before the winner.
+    alternative: the winner's alternative is shown, because nothing leaves through its channel."""
 
     winner: Candidate | None
     reason: DecisionReason
     condition_errors: tuple[ConditionError, ...]
+    alternative: bool = False
+
+    @property
+    def content(self) -> dict[str, Any] | None:
+        """What is shown; None when there is no winner."""
+        if self.winner is None:
+            return None
+        return self.winner.alternative if self.alternative else self.winner.content
 
 
 class Considered(NamedTuple):

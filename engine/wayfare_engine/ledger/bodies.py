@@ -28,7 +28,8 @@ class Winner(msgspec.Struct, frozen=True):
 
 
 class Decision(Body, kw_only=True, frozen=True):
-    """All that it takes to decide again and to explain. `row` is the membership row in hex."""
+    """All that it takes to decide again and to explain. `row` is the membership row in hex,
+    `open_channels` those of the slot's channels through which nothing left then."""
 
     customer: str
     slot: str
@@ -40,6 +41,7 @@ class Decision(Body, kw_only=True, frozen=True):
     reason: str
     degraded: tuple[str, ...]
     row: str
+    open_channels: tuple[str, ...] = ()
 
 
 class Event(Body, kw_only=True, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wayfare_engine.plan.expression import (
     Expression,
@@ -17,8 +18,10 @@ from wayfare_engine.plan.format import (
     Candidate,
     Plan,
     PlanAttribute,
+    PlanChannel,
     PlanSegment,
     Source,
+    alternative_of,
     content_of,
 )
 from wayfare_engine.plan.formula import (
@@ -72,12 +75,15 @@ def compile_plan(
     segments: Sequence[Segment],
     journeys: Sequence[Journey],
     previous: Plan | None,
+    channels: Mapping[str, PlanChannel] | None = None,
+    governance: Mapping[str, Any] | None = None,
 ) -> CompileResult:
     """Compile everything that compiles; the order of inputs does not matter.
 
     engine: `namespace/name`. previous: the last plan, for last good versions of what does not
-    compile now.
+    compile now. channels: by `namespace/name`, those that can be used. governance: the Engine's.
     """
+    ways = dict(sorted((channels or {}).items()))
     problems = Problems()
     reader = Reader(schema, previous)
     chosen = choose_segments(segments, reader, problems)
@@ -87,6 +93,7 @@ def compile_plan(
 
     def works(version: Version) -> tuple[CompileProblem, ...]:
         missing = missing_segments(version, chosen, present)
+        missing = missing or _missing_channels(version.parts, ways)
         if missing:
             return missing
         found = _link(version.parts, hoisting)
@@ -109,8 +116,26 @@ def compile_plan(
             "Segment": _sources(kept),
             "Journey": _sources(running),
         },
+        channels=ways,
+        governance=dict(governance or {}),
     )
     return CompileResult(plan, dict(sorted(problems.found.items())))
+
+
+def _missing_channels(
+    parts: JourneyParts, channels: Mapping[str, PlanChannel]
+) -> tuple[CompileProblem, ...]:
+    return tuple(
+        CompileProblem(
+            f"{slot.path}.channelRef",
+            0,
+            0,
+            Reason.CHANNEL_MISSING,
+            f"there is no channel {slot.channel} that this engine can use",
+        )
+        for slot in parts.slots
+        if slot.channel is not None and slot.channel not in channels
+    )
 
 
 def _sources(versions: Mapping[str, Version]) -> dict[str, Source]:
@@ -282,6 +307,8 @@ def _slots(
                     schedule=parts.schedule,
                     paused=parts.paused,
                     content=content_of(version.source, slot.node),
+                    channel=slot.channel,
+                    alternative=alternative_of(version.source, slot.node),
                 )
             )
     return {

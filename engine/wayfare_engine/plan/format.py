@@ -59,6 +59,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     audience, condition: formulas (see `formula`).
     content: the very object that the journey's source has; `content_of` finds it.
+    channel: what is shown leads to it, so that it is not shown while nothing leaves through it;
+    alternative: what is shown then instead, also from the source; None: nothing is.
     """
 
     journey: str
@@ -69,6 +71,17 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schedule: PlanSchedule | None = None
     paused: bool = False
     content: dict[str, Any] = {}
+    channel: str | None = None
+    alternative: dict[str, Any] | None = None
+
+
+class PlanChannel(msgspec.Struct, frozen=True, kw_only=True):
+    """A way out. url: where its host speaks the channel contract; digest and spec: of its
+    Channel."""
+
+    url: str
+    digest: str
+    spec: dict[str, Any]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +103,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     slots: by slot name, candidates in order: priority descending, journey, node.
     sources: by kind, then by `namespace/name`.
+    channels: by `namespace/name`.
+    governance: of the Engine's spec, as JSON; bounds on every send.
 
     Contents are most of a plan's bytes, and stand in them once: in the sources.
     """
@@ -100,6 +115,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     segments: tuple[PlanSegment, ...]
     slots: dict[str, tuple[Candidate, ...]]
     sources: dict[str, dict[str, Source]]
+    channels: dict[str, PlanChannel] = {}
+    governance: dict[str, Any] = {}
 
     @cached_property
     def digest(self) -> str:
@@ -149,15 +166,26 @@ class _Head(msgspec.Struct):
 
 def content_of(journey: Source, node: str) -> dict[str, Any]:
     """The content of a journey's slot node, as its source has it; empty when it has none."""
+    content: dict[str, Any] = _slot_of(journey, node).get("content") or {}
+    return content
+
+
+def alternative_of(journey: Source, node: str) -> dict[str, Any] | None:
+    """What a journey's slot node shows while its channel is open, as its source has it."""
+    found: dict[str, Any] | None = _slot_of(journey, node).get("alternative")
+    return found
+
+
+def _slot_of(journey: Source, node: str) -> dict[str, Any]:
     for each in journey.spec.get("nodes") or ():
         if each.get("name") == node:
-            content: dict[str, Any] = (each.get("slot") or {}).get("content") or {}
-            return content
+            slot: dict[str, Any] = each.get("slot") or {}
+            return slot
     return {}
 
 
 def _bare(candidate: Candidate) -> Candidate:
-    return msgspec.structs.replace(candidate, content={})
+    return msgspec.structs.replace(candidate, content={}, alternative=None)
 
 
 def _whole(candidate: Candidate, sources: dict[str, dict[str, Source]]) -> Candidate:
@@ -171,4 +199,5 @@ def _whole(candidate: Candidate, sources: dict[str, dict[str, Source]]) -> Candi
         audience=freeze(candidate.audience),
         condition=freeze(candidate.condition),
         content=content_of(source, candidate.node),
+        alternative=alternative_of(source, candidate.node),
     )

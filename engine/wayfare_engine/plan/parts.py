@@ -5,6 +5,7 @@ Raises Unreadable with every problem of the spec; nothing here knows other resou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,8 @@ from wayfare_engine.plan.expression import Expression, canonical_bytes, replace,
 from wayfare_engine.plan.format import PlanSchedule, PlanWindow
 from wayfare_engine.plan.problems import CompileProblem, ExpressionError, place, with_caret
 from wayfare_engine.plan.schema import Schema
-from wayfare_engine.resources import Journey, Node, Reason, Schedule, Segment
+from wayfare_engine.resources import ChannelRef, Journey, Node, Reason, Schedule, Segment
+from wayfare_engine.resources.timing import Window
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -67,6 +69,7 @@ class SlotParts:
     node: str
     slot: str
     when: Placed | None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,17 @@ def _read_node(reader: _Reader, index: int, node: Node) -> SlotParts | None:
     if node.slot.when is not None:
         when = reader.expression(f"{path}.slot.when", node.slot.when, Scope.REQUEST)
     _check_plain(reader, f"{path}.slot.content", node.slot.content)
-    return SlotParts(f"{path}.slot", node.name, node.slot.name, when)
+    if node.slot.alternative is not None:
+        _check_plain(reader, f"{path}.slot.alternative", node.slot.alternative)
+    return SlotParts(
+        f"{path}.slot", node.name, node.slot.name, when, _channel(reader, node.slot.channel_ref)
+    )
+
+
+def _channel(reader: _Reader, reference: ChannelRef | None) -> str | None:
+    if reference is None:
+        return None
+    return f"{reference.namespace or reader.namespace}/{reference.name}"
 
 
 def _check_plain(reader: _Reader, path: str, content: dict[str, Any]) -> None:
@@ -208,16 +221,21 @@ def _schedule(reader: _Reader, schedule: Schedule | None) -> PlanSchedule | None
         start=_micros(schedule.start_at),
         end=_micros(schedule.end_at),
         zone=schedule.time_zone if schedule.windows else "UTC",
-        windows=tuple(
-            PlanWindow(
-                start=_minutes(window.from_),
-                end=_minutes(window.to),
-                days=tuple(sorted({_DAYS.index(day) for day in window.days})),
-            )
-            for window in schedule.windows
-        ),
+        windows=plan_windows(schedule.windows),
     )
     return None if found == PlanSchedule() else found
+
+
+def plan_windows(windows: Sequence[Window]) -> tuple[PlanWindow, ...]:
+    """Parts of the week in minutes."""
+    return tuple(
+        PlanWindow(
+            start=_minutes(window.from_),
+            end=_minutes(window.to),
+            days=tuple(sorted({_DAYS.index(day) for day in window.days})),
+        )
+        for window in windows
+    )
 
 
 def _micros(moment: datetime | None) -> int | None:

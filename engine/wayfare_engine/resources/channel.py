@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from .fields import (
     Description,
+    Digest,
     Duration,
     FreeObject,
     Identifier,
@@ -15,18 +16,36 @@ from .fields import (
     ShortText,
     list_map,
 )
-from .model import Model, Resource, Rule
+from .model import Model, Observed, Resource, Rule
 from .references import AllowedNamespaces, ChannelRef, EngineRef, SecretKeyRef
-from .status import ResourceStatus
+from .status import LongText, Moment, ResourceStatus, StatusText
 from .timing import Cap, Medium, QuietHours, Rate
+
+PluginUrl = Annotated[
+    str, StringConstraints(max_length=512, pattern=r"^http://[a-zA-Z0-9.-]+(:[0-9]{1,5})?$")
+]
 
 
 class Plugin(Model):
     """The program that sends. It runs in pods of its own, never in the engine's."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.url) || (!has(self.image) && !has(self.config))",
+            holds=lambda it: it.url is None or (it.image is None and it.config is None),
+            message="url leads to a program that runs already: leave image and config out, or url",
+        ),
+    )
+
     name: Label = Field(description="Name of the plugin.")
     image: ShortText | None = Field(
-        None, description="Image of the plugin's pods; absent means the one it comes with."
+        None,
+        description="Image of the plugin's pods, built on the engine's; absent means the engine's.",
+    )
+    url: PluginUrl | None = Field(
+        None,
+        description="Where a program in any language speaks the channel contract, such as "
+        "http://sms.gateways.svc:8082. No pods are made then.",
     )
     config: FreeObject | None = Field(
         None, description="The plugin's own configuration. Secrets belong in secretRefs."
@@ -145,10 +164,15 @@ class ChannelSpec(Model):
         description="How a failed send is tried again.",
         json_schema_extra={"default": {}},
     )
-    deduplication: Deduplication = Field(
-        default_factory=Deduplication,
-        description="Whether the provider recognises a repeated send.",
-        json_schema_extra={"default": {}},
+    deduplication: Deduplication | None = Field(
+        None,
+        description="Whether the provider recognises a repeated send; absent means what the "
+        "plugin says of itself.",
+    )
+    shared_account: bool = Field(
+        False,
+        description="Whether all sites use one account at the provider. Only then is a send that "
+        "another site left in doubt repeated or asked about; otherwise it becomes Unknown.",
     )
     fallback: ChannelRef | None = Field(
         None, description="The channel that takes over what this one gave up."
@@ -182,8 +206,60 @@ class ChannelSpec(Model):
     paused: bool = Field(False, description="Whether sends are held until this is taken away.")
 
 
+class BreakerStatus(Observed):
+    """Where the channel's breaker stands, at all workers."""
+
+    state: StatusText | None = Field(
+        None, description="Closed, Open, HalfOpen, ForcedOpen or ForcedClosed."
+    )
+    since: Moment | None = Field(None, description="Since when.")
+    why: LongText | None = Field(None, description="What made it change.")
+
+
+class PluginStatus(Observed):
+    """What the program that sends says of itself."""
+
+    name: StatusText | None = Field(None, description="Its name.")
+    version: StatusText | None = Field(None, description="Its version.")
+    deduplication: StatusText | None = Field(
+        None, description="What the engine goes by: Key, Query or None."
+    )
+    batch_size: int | None = Field(None, ge=1, description="Most sends in one call.")
+
+
+class SendFigures(Observed):
+    """Sends in numbers; written at most once a minute."""
+
+    waiting: int | None = Field(None, ge=0, description="Planned, and without an outcome.")
+    in_flight: int | None = Field(None, ge=0, description="Handed over, and without an answer.")
+    unknown: int | None = Field(
+        None, ge=0, description="Nobody can say whether they took effect; never repeated."
+    )
+    accepted_per_minute: float | None = Field(None, ge=0, description="Taken by the provider.")
+    failed_per_minute: float | None = Field(None, ge=0, description="Not taken, or in doubt.")
+    p99_milliseconds: float | None = Field(
+        None, ge=0, description="99 of 100 calls take no longer; of the last minutes."
+    )
+
+
+class LastError(Observed):
+    """The last call that failed."""
+
+    at: Moment | None = Field(None, description="When.")
+    message: LongText | None = Field(None, description="What it was told.")
+
+
 class ChannelStatus(ResourceStatus):
-    """Whether the channel can be used."""
+    """Whether the channel can be used, and how it does."""
+
+    health: StatusText | None = Field(
+        None, description="Healthy, Degraded, Down, Paused or Unknown, in one word."
+    )
+    spec_digest: Digest | None = Field(None, description="Digest of the spec that is told of.")
+    plugin: PluginStatus | None = Field(None, description="The program that sends.")
+    breaker: BreakerStatus | None = Field(None, description="The channel's breaker.")
+    sends: SendFigures | None = Field(None, description="Sends in numbers.")
+    last_error: LastError | None = Field(None, description="The last call that failed.")
 
 
 class Channel(Resource):
@@ -192,6 +268,17 @@ class Channel(Resource):
     kind_name: ClassVar[str] = "Channel"
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="self.metadata.name.size() <= 40 && "
+            "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            holds=lambda it: (
+                len(it.metadata.name) <= 40
+                and it.metadata.name[:1].isalpha()
+                and "." not in it.metadata.name
+            ),
+            message="a Channel's name starts with a letter, has letters, digits and dashes only, "
+            "and at most 40 of them: its pods and Service are named after it",
+        ),
         Rule(
             cel="!has(self.spec.fallback) || has(self.spec.fallback.__namespace__) || "
             "self.spec.fallback.name != self.metadata.name",

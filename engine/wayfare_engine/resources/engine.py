@@ -157,6 +157,11 @@ class Governance(Model):
     """Bounds on all journeys of the engine."""
 
     time_zone: TimeZone = Field("UTC", description="IANA time zone where none is said.")
+    time_zone_attribute: Identifier | None = Field(
+        None,
+        description="The customer's attribute with the IANA time zone that quiet hours are read "
+        "in; absent, or unknown for a customer, means the quiet hours' own.",
+    )
     caps: tuple[Cap, ...] = Field(
         (),
         description="How often one customer is contacted at most.",
@@ -232,7 +237,9 @@ class EngineSpec(Model):
     )
     stores: Stores = Field(description="Where the engine keeps its data.")
     governance: Governance | None = Field(
-        None, description="Bounds on all journeys. Accepted; kept to by a later version."
+        None,
+        description="Bounds on all journeys. Caps and quiet hours count for every send; the "
+        "holdout comes with a later version.",
     )
     tenants: tuple[Tenant, ...] = Field(
         (),

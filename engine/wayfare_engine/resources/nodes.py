@@ -54,6 +54,14 @@ class EventMatch(Model):
 class SlotNode(Model):
     """Something that is shown to the customer in a slot, when a channel asks for a decision."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.alternative) || has(self.channelRef)",
+            holds=lambda it: it.alternative is None or it.channel_ref is not None,
+            message="alternative is what is shown while nothing leaves through channelRef: name it",
+        ),
+    )
+
     name: Label = Field(description="Name of the slot, such as home-banner.")
     when: CelRule | None = Field(
         None,
@@ -63,6 +71,14 @@ class SlotNode(Model):
     content: Content = Field(
         default_factory=dict,
         description="What is shown: any JSON object, at most 16 KiB. Given to the caller as it is.",
+    )
+    channel_ref: ChannelRef | None = Field(
+        None,
+        description="The channel that what is shown leads to, such as a code by SMS. While its "
+        "breaker is open the alternative is shown, or, without one, what comes next.",
+    )
+    alternative: Content | None = Field(
+        None, description="What is shown while the channel's breaker is open."
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from .fields import ObjectName, StorageSize
 from .model import Model, Rule
@@ -78,6 +78,23 @@ class ExternalValkey(Model):
     secret_ref: SecretKeyRef = Field(description="Where the URL is.")
 
 
+ObjectStoreUrl = Annotated[
+    str, StringConstraints(max_length=512, pattern=r"^(s3|gs|az|abfs)://[^?#\s]+$")
+]
+
+
+class ExternalObjectStore(Model):
+    """The object store that holds the journal and the right to act."""
+
+    url: ObjectStoreUrl = Field(description="Bucket and prefix, such as s3://recovery/retail.")
+    secret_name: ObjectName | None = Field(
+        None,
+        description="A Secret whose keys become environment variables of the pods that use it, "
+        "such as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and AWS_REGION; "
+        "absent where the pods' own identity is enough.",
+    )
+
+
 def _managed_or_own(stores: Stores) -> bool:
     if stores.managed is not None:
         return stores.postgresql is None and stores.valkey is None
@@ -106,6 +123,11 @@ class Stores(Model):
     )
     postgresql: ExternalPostgresql | None = Field(None, description="A PostgreSQL of your own.")
     valkey: ExternalValkey | None = Field(None, description="A Valkey or Redis of your own.")
+    object_store: ExternalObjectStore | None = Field(
+        None,
+        description="Where the journal goes. Sends leave only after it has their dispatch, and "
+        "another site can take over from it; absent means that there is neither.",
+    )
     deletion_policy: Literal["Retain", "Delete"] = Field(
         "Retain",
         description="What becomes of managed stores' volumes when the Engine is deleted.",

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from wayfare_engine.metrics import CONTENT_TYPE, exposition
 from wayfare_engine.plan import Plan, PlanFormatError
+from wayfare_engine.store import channel_reports
 from wayfare_engine.store import customers as customers_sql
 from wayfare_engine.store import memberships as memberships_sql
 from wayfare_engine.store import plans as plans_sql
@@ -24,6 +25,7 @@ from wayfare_engine.store.postgresql import Away, probe
 from wayfare_engine.web import problems
 from wayfare_engine.web.body import read_body
 from wayfare_engine.web.problems import FieldError, Problem
+from wayfare_engine.worker.sending.told import told
 from wayfare_engine.worker.state import WorkerState
 
 PLAN_LIMIT = 64 * 1024 * 1024
@@ -109,6 +111,7 @@ async def status(state: WorkerState) -> dict[str, Any]:
         "customers": None,
         "acknowledgements": [],
         "segments": [],
+        "channels": [],
         "stores": {
             "postgresql": {
                 "ok": postgresql.ok,
@@ -130,6 +133,9 @@ async def status(state: WorkerState) -> dict[str, Any]:
         schema = await customers_sql.schema(connection)
         acknowledgements = await plans_sql.acknowledgements(connection)
         stored = await memberships_sql.facts(connection)
+        reports = await channel_reports.fresh(connection)
+        standings = await channel_reports.standings(connection)
+        descriptions = await channel_reports.described(connection)
     if body is not None:
         state.plan = await asyncio.to_thread(Plan.from_bytes, body)
     answer |= {
@@ -142,6 +148,7 @@ async def status(state: WorkerState) -> dict[str, Any]:
             for a in acknowledgements
         ],
         "segments": _segments(state.plan if digest else None, stored),
+        "channels": told(reports, standings, descriptions),
     }
     return answer
 

@@ -26,6 +26,7 @@ from wayfare_engine.worker.beating import beat
 from wayfare_engine.worker.compute import SegmentComputer
 from wayfare_engine.worker.control import make_app
 from wayfare_engine.worker.sealing import seal
+from wayfare_engine.worker.sending.run import Sending
 from wayfare_engine.worker.state import WorkerState
 from wayfare_engine.worker.tokens import TokenVerifier
 
@@ -109,6 +110,7 @@ async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
             seal(state.settings, state.metrics.journal, clock=state.clock), name="seal"
         ),
         asyncio.create_task(beat(state.settings, clock=state.clock), name="beat"),
+        asyncio.create_task(_send(state), name="send"),
     ]
 
 
@@ -119,6 +121,18 @@ async def stop_tasks(state: WorkerState, tasks: list[asyncio.Task[None]]) -> Non
     await asyncio.gather(*tasks, return_exceptions=True)
     await state.postgresql.close()
     await state.valkey.close()
+
+
+async def _send(state: WorkerState) -> None:
+    """Run the sends until cancelled; returns when hand-overs under way have ended."""
+    sending = Sending(
+        state.settings, plan=lambda: state.plan, metrics=state.metrics.sends, clock=state.clock
+    )
+    sending.start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.shield(asyncio.to_thread(sending.stop))
 
 
 async def clean(state: WorkerState) -> None:

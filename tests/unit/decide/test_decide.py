@@ -94,7 +94,10 @@ def test_a_condition_error_is_reported_with_the_decision() -> None:
 
 def test_nobody_eligible_is_a_decision_too() -> None:
     decision = Decider(planned(journey("j", 'segment("a")'))).decide("home-banner", 0, {}, AT)
-    assert decision == (None, DecisionReason.NONE_ELIGIBLE, ())
+    assert decision.winner is None
+    assert decision.content is None
+    assert decision.reason is DecisionReason.NONE_ELIGIBLE
+    assert not decision.condition_errors
 
 
 def test_an_unknown_slot_is_told() -> None:

@@ -1,0 +1,108 @@
+"""Asking hosts what they are. What they said last is kept, because a host that is away now has to
+be known all the same: its sends wait for it, or go on through its fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+from psycopg import Connection
+
+from wayfare_engine.channels.contract import VERSION, Description
+from wayfare_engine.plan import PlanChannel
+from wayfare_engine.store import channel_reports
+
+log = structlog.get_logger(__name__)
+
+_SECONDS = 1.0
+_LONGEST = 64 * 1024
+#: A host that has described itself is asked again after this, in case it was replaced.
+_AGAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a host: what it said last, and why it says nothing now, if so."""
+
+    description: Description | None
+    problem: str | None = None
+
+
+class Hosts:
+    """The hosts of a plan's channels. Used from one thread."""
+
+    def __init__(self, *, clock: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="describe")
+        self._client = httpx.Client(timeout=_SECONDS, trust_env=False, follow_redirects=False)
+        self._known: dict[str, Known] = {}
+        self._asked: dict[str, tuple[str, float]] = {}
+
+    def close(self) -> None:
+        """End."""
+        self._pool.shutdown(wait=True)
+        self._client.close()
+
+    def know(
+        self, connection: Connection[Any], channels: Mapping[str, PlanChannel]
+    ) -> Mapping[str, Known]:
+        """Ask those that are due, and tell of all."""
+        stored = channel_reports.descriptions(connection)
+        now = self._monotonic()
+        due = {
+            name: channel.url
+            for name, channel in channels.items()
+            if self._due(name, channel.url, now)
+        }
+        answers = dict(zip(due, self._pool.map(self._ask, due.values()), strict=True))
+        for name, (description, problem) in answers.items():
+            url = due[name]
+            self._asked[name] = (url, now)
+            if description is not None:
+                said = msgspec.to_builtins(description)
+                if stored.get(name) != (url, said):
+                    channel_reports.describe(connection, name, url, said, self._clock())
+                self._known[name] = Known(description)
+                continue
+            self._known[name] = Known(_earlier(stored.get(name), url), problem)
+        self._known = {name: known for name, known in self._known.items() if name in channels}
+        return self._known
+
+    def _due(self, name: str, url: str, now: float) -> bool:
+        known, (asked, at) = self._known.get(name), self._asked.get(name, ("", 0.0))
+        if known is None or asked != url or known.problem is not None:
+            return True
+        return now - at >= _AGAIN_SECONDS
+
+    def _ask(self, url: str) -> tuple[Description | None, str | None]:
+        try:
+            answer = self._client.get(f"{url}/{VERSION}/describe")
+        except httpx.HTTPError as error:
+            return None, f"its host does not answer: {type(error).__name__}"
+        except ValueError as error:
+            return None, f"its host's address: {error}"
+        if answer.status_code != httpx.codes.OK:
+            return None, f"its host answers with status {answer.status_code}"
+        try:
+            found = msgspec.json.decode(answer.content[:_LONGEST], type=Description)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return None, f"its host does not describe itself: {str(error)[:200]}"
+        if found.contract != VERSION:
+            return None, f"its host speaks contract {found.contract!r}, and not {VERSION!r}"
+        return found, None
+
+
+def _earlier(stored: tuple[str, Any] | None, url: str) -> Description | None:
+    if stored is None or stored[0] != url:
+        return None
+    try:
+        return msgspec.convert(stored[1], Description)
+    except msgspec.ValidationError:
+        return None

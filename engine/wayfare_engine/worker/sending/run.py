@@ -1,0 +1,284 @@
+"""A worker's sends, kept in step with the plan, the epoch and the hosts.
+
+A thread looks every second: when the plan's channels, what hosts say of themselves or the epoch
+changed, the `SendWorker` that runs is ended, which takes as long as its hand-overs under way, and
+another is begun. What was dispatched and did not leave is found again, as after a crash.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+
+from wayfare_engine.clock import new_id
+from wayfare_engine.errors import SaidToPeople
+from wayfare_engine.guards import BadLimit
+from wayfare_engine.lease.terms import boottime
+from wayfare_engine.ledger.bodies import Guard
+from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
+from wayfare_engine.metrics import SendMetrics
+from wayfare_engine.outbox import HttpHost, Origin, SendWorker
+from wayfare_engine.plan import Plan
+from wayfare_engine.settings import Settings
+from wayfare_engine.store import channel_reports
+from wayfare_engine.store.channel_reports import ChannelReport
+from wayfare_engine.store.postgresql import Away, patient
+from wayfare_engine.worker.sending import built
+from wayfare_engine.worker.sending.breakers import Breakers
+from wayfare_engine.worker.sending.figures import Figures, WatchedHost
+from wayfare_engine.worker.sending.hosts import Hosts, Known
+from wayfare_engine.worker.sending.right import (
+    Right,
+    right_to_act,
+    take_first_epoch,
+    terms_of,
+)
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+_REPORT_SECONDS = 5.0
+_CONNECT_SECONDS = 1.0
+
+
+@dataclass
+class _Running:
+    """One SendWorker. `made_from` is everything that it would have to be made anew for."""
+
+    made_from: object
+    right: Right
+    stop: threading.Event
+    thread: threading.Thread
+    ways: Mapping[str, built.Built]
+
+
+class Sending:
+    """Runs the sends of one worker process, between `start` and `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        plan: Callable[[], Plan | None],
+        metrics: SendMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._metrics = metrics
+        self._clock = clock
+        self._dsn = patient(settings.direct_dsn, "wayfare-sending")
+        self._over = threading.Event()
+        self._news = threading.Event()
+        self._hosts = Hosts(clock=clock, monotonic=time.monotonic)
+        self._breakers = Breakers(
+            settings.valkey,
+            prefix=settings.engine,
+            metrics=metrics,
+            boottime=boottime,
+            clock=clock,
+            changed=self._news.set,
+        )
+        self._figures: dict[str, Figures] = {}
+        self._problems: dict[str, str] = {}
+        self._running: _Running | None = None
+        self._first_epoch_asked_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="sending", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._breakers.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what runs; hand-overs under way have their time."""
+        self._over.set()
+        self._news.set()
+        self._thread.join()
+        self._breakers.stop()
+        self._hosts.close()
+
+    def _run(self) -> None:
+        reported_at = float("-inf")
+        try:
+            while not self._over.is_set():
+                self._news.clear()
+                try:
+                    with psycopg.connect(self._dsn, autocommit=True) as connection:
+                        while not self._over.is_set():
+                            self._look(connection)
+                            news = self._breakers.take_news()
+                            if news or time.monotonic() - reported_at >= _REPORT_SECONDS:
+                                self._report(connection, news)
+                                reported_at = time.monotonic()
+                            self._news.wait(_LOOK_SECONDS)
+                            self._news.clear()
+                        self._end_running()
+                        channel_reports.withdraw(connection, self._settings.pod_uid)
+                except Away as error:
+                    log.info("sending.store_away", error=type(error).__name__)
+                    self._over.wait(_LOOK_SECONDS)
+                except SaidToPeople as error:
+                    log.error("sending.waits", error=str(error))
+                    self._over.wait(_LOOK_SECONDS * 5)
+                except Exception:
+                    log.exception("sending.failed")
+                    self._over.wait(_LOOK_SECONDS * 5)
+        finally:
+            self._end_running()
+
+    def _look(self, connection: psycopg.Connection[Any]) -> None:
+        """Have that run which should."""
+        plan = self._plan()
+        running = self._running
+        if running is not None and not running.thread.is_alive():
+            self._end_running()
+            running = None
+        if plan is None:
+            return
+        known = self._hosts.know(connection, plan.channels)
+        self._problems = {
+            name: k.problem or "its host has not answered yet"
+            for name, k in known.items()
+            if k.problem is not None or k.description is None
+        }
+        epoch = site_epoch(connection).epoch
+        made_from = (
+            epoch,
+            {name: (c.digest, c.url) for name, c in plan.channels.items()},
+            plan.governance,
+            {name: k.description for name, k in known.items()},
+        )
+        if running is not None and running.made_from == made_from:
+            return
+        self._end_running()
+        ways = self._ways(plan, known)
+        if ways:
+            self._begin(connection, plan, ways, epoch, made_from)
+
+    def _ways(self, plan: Plan, known: Mapping[str, Known]) -> dict[str, built.Built]:
+        guard: Guard = "Local" if self._settings.object_store_url is None else "Journaled"
+        ways = {}
+        for name, channel in plan.channels.items():
+            description = known[name].description
+            if description is None:
+                continue
+            try:
+                way = built.built(name, channel, description, guard=guard)
+                way.breaker_limits(self._settings.hand_over_seconds)
+            except (ValueError, BadLimit) as error:
+                self._problems[name] = f"its spec cannot be used: {str(error).splitlines()[0]}"
+                continue
+            ways[name] = way
+        return ways
+
+    def _begin(
+        self,
+        connection: psycopg.Connection[Any],
+        plan: Plan,
+        ways: Mapping[str, built.Built],
+        epoch: int,
+        made_from: object,
+    ) -> None:
+        settings, terms = self._settings, terms_of(self._settings)
+        if settings.lease_take_first and settings.object_store_url is not None:
+            take_first_epoch(settings, connection, self._clock)
+        right = right_to_act(settings, connection, epoch)
+        channels, breakers = {}, {}
+        for name, way in ways.items():
+            figures = self._figures.get(name)
+            if figures is None:
+                figures = self._figures[name] = Figures(
+                    name, self._metrics, boottime=boottime, clock=self._clock
+                )
+            host = HttpHost(way.url, boottime=boottime, connect_seconds=_CONNECT_SECONDS)
+            channels[name] = way.channel(WatchedHost(host, figures, boottime=boottime))
+            limits = way.breaker_limits(settings.hand_over_seconds)
+            breakers[name] = self._breakers.breaker(name, limits, way.manual)
+        worker = SendWorker(
+            settings.direct_dsn,
+            Origin(settings.site, epoch, new_id, self._clock),
+            channels=built.with_fallbacks(channels, ways),
+            guard=right,
+            window=terms.carried,
+            boottime=boottime,
+            checks=built.checks(ways, plan.governance, zones=lambda _: {}),
+            breakers=breakers,
+        )
+        stop = threading.Event()
+
+        def run() -> None:
+            try:
+                worker.run(stop)
+            except StaleEpoch as error:
+                log.warning("sending.epoch_over", error=str(error))
+            except Exception:
+                log.exception("sending.worker_failed")
+
+        thread = threading.Thread(target=run, name="sends", daemon=True)
+        thread.start()
+        self._running = _Running(made_from, right, stop, thread, ways)
+        log.info("sending.runs", channels=sorted(ways), epoch=epoch)
+
+    def _end_running(self) -> None:
+        running, self._running = self._running, None
+        if running is None:
+            return
+        running.stop.set()
+        running.thread.join()
+        running.right.stop()
+
+    def _report(self, connection: psycopg.Connection[Any], news: set[str]) -> None:
+        plan, running = self._plan(), self._running
+        if plan is None:
+            return
+        self._metrics.may_send.set(0.0 if running is None else running.right.may_send())
+        reports = [
+            self._report_of(name, channel.digest, running)
+            for name, channel in plan.channels.items()
+        ]
+        channel_reports.put(connection, self._settings.pod_uid, reports, changed=news)
+
+    def _report_of(self, name: str, digest: str, running: _Running | None) -> ChannelReport:
+        now = self._clock()
+        problem = self._problems.get(name)
+        if running is not None and name in running.ways:
+            stand = self._breakers.stand(name)
+            rates = self._figures[name].rates()
+            if running.right.may_send() <= 0:
+                problem = problem or "the right to act is not held: sends wait"
+            return ChannelReport(
+                channel=name,
+                at=now,
+                spec=running.ways[name].digest,
+                problem=problem,
+                breaker=stand.state,
+                breaker_since=stand.since,
+                breaker_why=stand.why,
+                accepted_per_minute=round(rates.accepted, 2),
+                failed_per_minute=round(rates.failed, 2),
+                p99_ms=None if rates.p99 is None else round(rates.p99 * 1000, 2),
+                last_error=None if rates.error is None else rates.error[1],
+                last_error_at=None if rates.error is None else rates.error[0],
+            )
+        return ChannelReport(
+            channel=name,
+            at=now,
+            spec=digest,
+            problem=problem or "it does not run yet",
+            breaker="Closed",
+            breaker_since=now,
+            breaker_why="",
+            accepted_per_minute=0.0,
+            failed_per_minute=0.0,
+            p99_ms=None,
+            last_error=None,
+            last_error_at=None,
+        )
