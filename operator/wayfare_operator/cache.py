@@ -19,7 +19,7 @@ from wayfare_engine.resources import (
     parse,
     spec_digest,
 )
-from wayfare_operator.desired.metadata import DESIRED_ANNOTATION, ENGINE_LABEL
+from wayfare_operator.desired.metadata import CHANNEL_LABEL, DESIRED_ANNOTATION, ENGINE_LABEL
 from wayfare_operator.kube.kinds import Kind, Object, Ref, ref_of
 
 _KEPT_METADATA = (
@@ -97,7 +97,7 @@ class Cache:
     def __init__(self) -> None:
         self._entries: dict[Ref, Entry] = {}
         self._children: dict[Ref, Object] = {}
-        self._by_engine: dict[tuple[str, str], set[Ref]] = {}
+        self._by_owner: dict[Ref, set[Ref]] = {}
         self.namespaces: dict[str, dict[str, str]] = {}
 
     # -- our kinds ------------------------------------------------------------------------------
@@ -164,9 +164,9 @@ class Cache:
             "metadata": {key: metadata[key] for key in _KEPT_METADATA if key in metadata},
         }
         self._children[ref] = trimmed
-        engine = engine_of_child(trimmed)
-        if engine is not None:
-            self._by_engine.setdefault(engine, set()).add(ref)
+        owner = owner_of_child(trimmed)
+        if owner is not None:
+            self._by_owner.setdefault(owner, set()).add(ref)
         return ref
 
     def child(self, ref: Ref) -> Object | None:
@@ -179,16 +179,20 @@ class Cache:
         if present is None or (uid is not None and present["metadata"]["uid"] != uid):
             return False
         del self._children[ref]
-        engine = engine_of_child(present)
-        if engine is not None:
-            self._by_engine.get(engine, set()).discard(ref)
+        owner = owner_of_child(present)
+        if owner is not None:
+            self._by_owner.get(owner, set()).discard(ref)
         return True
 
     def children(self, kind: Kind, namespace: str, engine: str) -> list[Object]:
         """An engine's children of a kind."""
+        return self.owned(kind, Ref("Engine", namespace, engine))
+
+    def owned(self, kind: Kind, owner: Ref) -> list[Object]:
+        """The children of a kind that an Engine or a Channel has."""
         return [
             self._children[ref]
-            for ref in sorted(self._by_engine.get((namespace, engine), ()))
+            for ref in sorted(self._by_owner.get(owner, ()))
             if ref.kind == kind.name
         ]
 
@@ -211,11 +215,14 @@ def engine_of(resource: AnyResource) -> tuple[str, str]:
     return reference.namespace or resource.metadata.namespace, reference.name
 
 
-def engine_of_child(obj: Object) -> tuple[str, str] | None:
-    """(namespace, name) of the engine that a child's label names."""
+def owner_of_child(obj: Object) -> Ref | None:
+    """The Engine or Channel that a child's label names."""
     metadata = obj["metadata"]
-    name = (metadata.get("labels") or {}).get(ENGINE_LABEL)
-    return None if name is None else (metadata.get("namespace", ""), name)
+    labels = metadata.get("labels") or {}
+    for kind, label in (("Engine", ENGINE_LABEL), ("Channel", CHANNEL_LABEL)):
+        if label in labels:
+            return Ref(kind, metadata.get("namespace", ""), labels[label])
+    return None
 
 
 def applied_digest(obj: Object) -> str | None:

@@ -71,6 +71,41 @@ class ToldSegment(_Told):
     error: str | None = None
 
 
+class ToldBreaker(_Told):
+    """Where a channel's breaker stands, at the worker that sees the worst."""
+
+    state: str
+    since: datetime | None = None
+    why: str = ""
+
+
+class ToldPlugin(_Told):
+    """What a channel's host said of itself last."""
+
+    name: str | None = None
+    version: str | None = None
+    deduplication: str | None = None
+    batch_size: int | None = None
+
+
+class ToldChannel(_Told):
+    """What the workers say of a channel. `specs`: digests of the specs that they go by."""
+
+    name: str
+    specs: tuple[str, ...] = ()
+    problem: str | None = None
+    breaker: ToldBreaker
+    plugin: ToldPlugin | None = None
+    waiting: int = 0
+    in_flight: int = 0
+    unknown: int = 0
+    accepted_per_minute: float = 0.0
+    failed_per_minute: float = 0.0
+    p99_milliseconds: float | None = None
+    last_error_at: datetime | None = None
+    last_error: str | None = None
+
+
 class ToldStore(_Told):
     """Whether a store answers the worker."""
 
@@ -87,6 +122,7 @@ class ControlStatus(_Told):
     customers: int | None = None
     acknowledgements: tuple[Acknowledgement, ...] = ()
     segments: tuple[ToldSegment, ...] = ()
+    channels: tuple[ToldChannel, ...] = ()
     stores: dict[str, ToldStore] = {}
 
     model_config = ConfigDict(

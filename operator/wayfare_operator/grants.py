@@ -63,6 +63,19 @@ def foreign_segments(resource: Segment | Journey, schema: Schema) -> Iterator[tu
             yield "spec.lookalike.seed", seed.namespace, seed.name
 
 
+def foreign_channels(resource: Segment | Journey) -> Iterator[tuple[str, str, str]]:
+    """(path, namespace, name) of each channel of another namespace that the resource names."""
+    if not isinstance(resource, Journey):
+        return
+    own = resource.metadata.namespace
+    for index, node in enumerate(resource.spec.nodes or ()):
+        for member in ("slot", "send"):
+            reference = getattr(getattr(node, member), "channel_ref", None)
+            if reference is not None and reference.namespace not in (None, own):
+                path = f"spec.nodes[{index}].{member}.channelRef"
+                yield path, reference.namespace, reference.name
+
+
 def _rules(resource: Segment | Journey) -> Iterator[tuple[str, str, Scope]]:
     if isinstance(resource, Segment):
         if resource.spec.rule is not None:

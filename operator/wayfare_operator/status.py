@@ -125,21 +125,29 @@ def status(
     }
 
 
-def transition(observed: Object, written: Object) -> Transition | None:
-    """The Event that goes with a new status: Ready changed its status or its reason."""
-    before = condition(observed, ConditionType.READY)
-    after = condition(written, ConditionType.READY)
+def transitions(observed: Object, written: Object) -> list[Transition]:
+    """The Events that go with a new status: Ready or Degraded changed its status or its reason."""
+    stalled = condition(written, ConditionType.STALLED)
+    found = _changed(observed, written, ConditionType.READY)
+    told = []
+    if found is not None:
+        warning = stalled is not None and stalled["status"] == "True"
+        told.append(Transition(warning, found["reason"], found["message"]))
+    found = _changed(observed, written, ConditionType.DEGRADED)
+    if found is not None:
+        was = condition(observed, ConditionType.DEGRADED)
+        if was is not None or found["status"] == "True":
+            warning = found["status"] == "True"
+            told.append(Transition(warning, found["reason"], found["message"]))
+    return told
+
+
+def _changed(observed: Object, written: Object, kind: str) -> Object | None:
+    before, after = condition(observed, kind), condition(written, kind)
     if after is None:
         return None
     seen = (before.get("status"), before.get("reason")) if before is not None else None
-    if seen == (after["status"], after["reason"]):
-        return None
-    stalled = condition(written, ConditionType.STALLED)
-    return Transition(
-        warning=stalled is not None and stalled["status"] == "True",
-        reason=after["reason"],
-        message=after["message"],
-    )
+    return None if seen == (after["status"], after["reason"]) else after
 
 
 def condition(status: Object, kind: str) -> Object | None:

@@ -11,7 +11,7 @@ import asyncio
 
 import structlog
 
-from wayfare_operator.cache import engine_of_child
+from wayfare_operator.cache import owner_of_child
 from wayfare_operator.desired.metadata import MANAGED_BY, MANAGED_BY_LABEL
 from wayfare_operator.kube.client import ApiError, ApiUnreachable, KubeClient
 from wayfare_operator.kube.kinds import CHILDREN, NAMESPACE, OBSERVED, OURS, Kind, Ref
@@ -109,8 +109,9 @@ def _forget(world: World, kind: Kind, ref: Ref, uid: str) -> None:
         world.queue.add(Key.of(ref))
         return
     child = world.cache.child(ref)
-    engine = engine_of_child(child) if child is not None else None
+    owner = owner_of_child(child) if child is not None else None
     world.cache.remove_child(ref, uid)
-    if engine is not None:
-        world.queue.add(Key(Work.ENGINE, *engine))
-        world.queue.add(Key(Work.PLAN, *engine))
+    if owner is not None:
+        world.queue.add(Key.of(owner))
+        if owner.kind == "Engine":
+            world.queue.add(Key(Work.PLAN, owner.namespace, owner.name))

@@ -1,4 +1,4 @@
-"""References, grants and channels."""
+"""References and grants."""
 
 from __future__ import annotations
 
@@ -84,16 +84,16 @@ def channel(fallback: str | None = None) -> dict[str, object]:
     spec: dict[str, object] = {
         "engineRef": {"name": "bank"},
         "medium": "SMS",
-        "plugin": {"name": "sms"},
+        "plugin": {"name": "sms", "url": "http://gateway.bank.svc:8082"},
     }
     return spec | ({"fallback": {"name": fallback}} if fallback else {})
 
 
-def test_a_channel_is_accepted_and_a_circle_of_fallbacks_is_not(cluster: Cluster) -> None:
+def test_a_channel_is_used_and_a_circle_of_fallbacks_is_not(cluster: Cluster) -> None:
     cluster.apply("Engine", "bank", engine_spec())
     cluster.apply("Channel", "plain", channel())
     cluster.apply("Channel", "one", channel("two"))
-    assert cluster.ready("channels", "plain")["reason"] == "Accepted"
+    assert cluster.ready("channels", "plain")["reason"] == "Sending"
     cluster.not_ready("channels", "one", "ChannelMissing")
     cluster.apply("Channel", "two", channel("one"))
     for name in ("one", "two"):

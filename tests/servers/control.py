@@ -30,6 +30,8 @@ class EngineState:
     pods: list[str] = field(default_factory=list)
     attributes: list[dict[str, str]] = field(default_factory=list)
     computed: bool = True
+    channels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By `namespace/name`: what replaces the fields of a channel with which all is well."""
     published: list[str] = field(default_factory=list)
     asked: int = 0
     """How often status was asked for."""
@@ -56,7 +58,8 @@ class ControlApi:
 
     def status(self, state: EngineState) -> dict[str, Any]:
         """The body of GET status."""
-        plan = json.loads(state.plans[state.wanted]) if state.wanted else {"segments": []}
+        empty: dict[str, Any] = {"segments": [], "channels": {}}
+        plan = json.loads(state.plans[state.wanted]) if state.wanted else empty
         acknowledgements = state.acknowledgements
         if acknowledgements is None:
             acknowledgements = [
@@ -83,6 +86,22 @@ class ControlApi:
             "customers": 10,
             "acknowledgements": acknowledgements,
             "segments": segments,
+            "channels": [
+                {
+                    "name": name,
+                    "specs": [each["digest"]],
+                    "problem": None,
+                    "breaker": {"state": "Closed", "since": "2026-01-01T00:00:00Z", "why": ""},
+                    "plugin": {"name": "sink", "version": "1", "deduplication": "Key"},
+                    "waiting": 0,
+                    "inFlight": 0,
+                    "unknown": 0,
+                    "acceptedPerMinute": 0.0,
+                    "failedPerMinute": 0.0,
+                    **state.channels.get(name, {}),
+                }
+                for name, each in plan["channels"].items()
+            ],
             "stores": {
                 "postgresql": {"ok": True, "version": "18", "error": None},
                 "valkey": {"ok": True, "error": None},

@@ -3,6 +3,7 @@ Kubernetes mounts a Secret."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,19 @@ _LONGEST_SECRET = 64 * 1024
 _MOST_SECRETS = 64
 
 
-def read_settings(config: Path | None, secrets: Path | None) -> Settings:
-    """What the files hold. Raises BadConfig, which names a file and never quotes one."""
-    return Settings(
+def read_settings(
+    config: Path | None, secrets: Path | None, required: Sequence[str] = ()
+) -> Settings:
+    """What the files hold. Raises BadConfig, which names a file and never quotes one; for a secret
+    of `required` that is not there as well."""
+    found = Settings(
         config={} if config is None else _config(config),
         secrets={} if secrets is None else _secrets(secrets),
     )
+    for name in required:
+        if name not in found.secrets:
+            raise BadConfig(f"secret {name} is missing: there is no such Secret, or no such key")
+    return found
 
 
 def _config(file: Path) -> dict[str, Any]:

@@ -42,6 +42,10 @@ def host(
         Path | None,
         typer.Option(help="A folder with one file a secret, as Kubernetes mounts a Secret."),
     ] = None,
+    require_secret: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a secret that must be there; may be given several times."),
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8082,
     address: Annotated[
         str, typer.Option("--host", help="Address to listen at; a pod has 0.0.0.0.")
@@ -77,7 +81,8 @@ def host(
     from wayfare_engine.cli.processes import run
 
     logs.configure(log_level.value)
-    opened = open_plugin(plugin, read_settings(config, secrets_dir))
+    settings = read_settings(config, secrets_dir, require_secret or ())
+    opened = open_plugin(plugin, settings)
     raise typer.Exit(
         run(
             run_host(

@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     EVALUATION_STORES = "EvaluationStores"
     AUTHENTICATION_DISABLED = "AuthenticationDisabled"
+    DEGRADED = "Degraded"
 
 
 class Reason(StrEnum):
@@ -32,10 +33,10 @@ class Reason(StrEnum):
     SERVING = "Serving", "Engine", "Pods are ready, and every one serves the newest plan."
     COMPUTED = "Computed", "Segment", "The members were computed for this spec."
     PUBLISHED = "Published", "Journey", "Every serving pod has acknowledged a plan that holds it."
-    ACCEPTED = "Accepted", "Channel", "The spec is sound; sends come with a later version."
+    SENDING = "Sending", "Channel", "A worker sends through it, by this spec."
 
     # On the way.
-    PODS_NOT_READY = "PodsNotReady", "Engine", "Not enough pods are ready yet."
+    PODS_NOT_READY = "PodsNotReady", "Engine Channel", "Not enough pods are ready yet."
     WAITING_FOR_ENGINE = (
         "WaitingForEngine",
         "Segment Journey Channel",
@@ -44,7 +45,7 @@ class Reason(StrEnum):
     COMPUTING = "Computing", "Segment", "The worker computes the members."
     PUBLISHING = (
         "Publishing",
-        "Engine Journey",
+        "Engine Journey Channel",
         "The plan is out, and not every serving pod has acknowledged it.",
     )
     NO_SERVING_PODS = "NoServingPods", "Engine Journey", "No pod is ready to serve the plan."
@@ -93,6 +94,11 @@ class Reason(StrEnum):
     )
     FALLBACK_CYCLE = "FallbackCycle", "Channel", "Fallbacks lead back to the channel."
     CHANNEL_MISSING = "ChannelMissing", "Journey Channel", "A channel that is named does not exist."
+    PLUGIN_UNKNOWN = (
+        "PluginUnknown",
+        "Channel",
+        "No installed package brings a plugin of that name; the message lists those there are.",
+    )
     SECRET_MISSING = "SecretMissing", "Engine Channel", "A Secret or a key in it is missing."
 
     # What the platform's people can put right.
@@ -102,13 +108,33 @@ class Reason(StrEnum):
         "The worker does not answer, so the state of the engine is not known.",
     )
     STORES_UNAVAILABLE = "StoresUnavailable", "Engine", "A store does not answer."
-    POD_FAILED = "PodFailed", "Engine", "A pod cannot start; the message says what it says."
+    POD_FAILED = "PodFailed", "Engine Channel", "A pod cannot start; the message says what it says."
     PLAN_REFUSED = "PlanRefused", "Engine", "The worker refused the plan, as of a newer version."
+    HOST_UNREACHABLE = (
+        "HostUnreachable",
+        "Channel",
+        "Nothing leaves: the message says what the workers find.",
+    )
     COMPUTE_FAILED = "ComputeFailed", "Segment", "Computing the members failed."
-    APPLY_FAILED = "ApplyFailed", "Engine", "The API server refused an object of the engine."
-    CONFLICT = "Conflict", "Engine", "An object of the needed name belongs to somebody else."
+    APPLY_FAILED = "ApplyFailed", "Engine Channel", "The API server refused an object of it."
+    CONFLICT = (
+        "Conflict",
+        "Engine Channel",
+        "An object of the needed name belongs to somebody else.",
+    )
 
     # Told, not judged.
+    BREAKER_OPEN = (
+        "BreakerOpen",
+        "Channel",
+        "Too many sends failed or were slow; it is tried again.",
+    )
+    BREAKER_FORCED = (
+        "BreakerForced",
+        "Channel",
+        "The spec says that the breaker is open, or closed.",
+    )
+    BREAKER_CLOSED = "BreakerClosed", "Channel", "Sends decide, and they go well."
     MANAGED_STORES = (
         "ManagedStores",
         "Engine",

@@ -1,6 +1,7 @@
-"""What an Engine should consist of: pure functions from its spec and a few facts to objects."""
+"""What an Engine or a Channel should consist of: pure functions from specs and facts to objects."""
 
+from wayfare_operator.desired.channel import channel_children
 from wayfare_operator.desired.children import children
 from wayfare_operator.desired.facts import Facts
 
-__all__ = ["Facts", "children"]
+__all__ = ["Facts", "channel_children", "children"]

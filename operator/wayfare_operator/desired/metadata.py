@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from wayfare_engine.resources import Engine
+from wayfare_engine.resources import Channel, Engine
 from wayfare_operator.kube.kinds import GROUP, VERSION, Kind, Object
 
 MANAGED_BY = "wayfare-operator"
@@ -16,8 +16,12 @@ ENGINE_LABEL = "wayfare.dev/engine"
 DESIRED_ANNOTATION = "wayfare.dev/desired"
 REPLICAS_ANNOTATION = "wayfare.dev/initial-replicas"
 
+CHANNEL_LABEL = "wayfare.dev/channel"
+
 SERVE, WORKER, POSTGRESQL, VALKEY = "serve", "worker", "postgresql", "valkey"
+CHANNEL_HOST = "channel"
 SERVE_PORT, WORKER_PORT, POSTGRESQL_PORT, VALKEY_PORT = 8080, 8081, 5432, 6379
+CHANNEL_PORT = 8082
 
 
 def selector(engine: str, component: str) -> dict[str, str]:
@@ -40,13 +44,22 @@ def labels(engine: str, component: str | None) -> dict[str, str]:
     return common if component is None else {**common, COMPONENT_LABEL: component}
 
 
-def owner(engine: Engine) -> dict[str, Any]:
-    """The reference by which the garbage collector takes a child away with its engine."""
+def channel_labels(channel: str) -> dict[str, str]:
+    """Labels of every object and pod of a channel. They have no engine's: its pods are its own."""
+    return {
+        **selector(channel, CHANNEL_HOST),
+        MANAGED_BY_LABEL: MANAGED_BY,
+        CHANNEL_LABEL: channel,
+    }
+
+
+def owner(resource: Engine | Channel) -> dict[str, Any]:
+    """The reference by which the garbage collector takes a child away with its owner."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "Engine",
-        "name": engine.metadata.name,
-        "uid": engine.metadata.uid,
+        "kind": resource.kind_name,
+        "name": resource.metadata.name,
+        "uid": resource.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": False,
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from wayfare_engine.resources import Engine
 from wayfare_operator.desired.facts import Facts
 from wayfare_operator.desired.metadata import (
+    CHANNEL_HOST,
+    CHANNEL_PORT,
     POSTGRESQL,
     POSTGRESQL_PORT,
     SERVE,
@@ -18,23 +20,32 @@ from wayfare_operator.desired.metadata import (
 )
 from wayfare_operator.kube.kinds import NETWORK_POLICY, Object
 
-_DNS: Object = {
+DNS: Object = {
     "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
 }
 
 
-def _tcp(port: int) -> list[Object]:
+def tcp(port: int) -> list[Object]:
+    """Ports of a rule: this one."""
     return [{"protocol": "TCP", "port": port}]
 
 
+def _hosts_egress() -> Object:
+    """To the hosts of channels, which may be in other namespaces."""
+    labels = {"app.kubernetes.io/name": "wayfare", "app.kubernetes.io/component": CHANNEL_HOST}
+    hosts = {"namespaceSelector": {}, "podSelector": {"matchLabels": labels}}
+    return {"to": [hosts], "ports": tcp(CHANNEL_PORT)}
+
+
 def _store_egress(engine: Engine) -> list[Object]:
-    if engine.spec.stores.managed is None:
+    stores = engine.spec.stores
+    if stores.managed is None or stores.object_store is not None:
         # The address stands in a Secret, which the operator does not read.
         return [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}]}]
     return [
         {
             "to": [{"podSelector": {"matchLabels": selector(engine.metadata.name, component)}}],
-            "ports": _tcp(port),
+            "ports": tcp(port),
         }
         for component, port in ((POSTGRESQL, POSTGRESQL_PORT), (VALKEY, VALKEY_PORT))
     ]
@@ -67,11 +78,11 @@ def network_policies(engine: Engine, facts: Facts) -> list[Object]:
                 }
             }
         ],
-        "ports": _tcp(WORKER_PORT),
+        "ports": tcp(WORKER_PORT),
     }
-    egress = [_DNS, *_store_egress(engine)]
+    egress = [DNS, *_store_egress(engine), _hosts_egress()]
     policies = [
-        _policy(engine, SERVE, [{"ports": _tcp(SERVE_PORT)}], egress),
+        _policy(engine, SERVE, [{"ports": tcp(SERVE_PORT)}], egress),
         _policy(engine, WORKER, [from_operator], egress),
     ]
     if engine.spec.stores.managed is not None:
@@ -80,7 +91,7 @@ def network_policies(engine: Engine, facts: Facts) -> list[Object]:
             for component in (SERVE, WORKER)
         ]
         policies += [
-            _policy(engine, component, [{"from": own_pods, "ports": _tcp(port)}], [])
+            _policy(engine, component, [{"from": own_pods, "ports": tcp(port)}], [])
             for component, port in ((POSTGRESQL, POSTGRESQL_PORT), (VALKEY, VALKEY_PORT))
         ]
     return policies

@@ -145,6 +145,23 @@ def environment(engine: Engine, facts: Facts) -> list[Object]:
     ]
 
 
+def object_store(engine: Engine) -> tuple[list[Object], list[Object]]:
+    """(env, envFrom) of pods that use the object store; both empty when there is none."""
+    declared = engine.spec.stores.object_store
+    if declared is None:
+        return [], []
+    name, namespace = engine.metadata.name, engine.metadata.namespace
+    env = [
+        {"name": "WAYFARE_OBJECT_STORE_URL", "value": declared.url},
+        {"name": "WAYFARE_RECOVERY_PLAN", "value": f"{namespace}.{name}"},
+        # The first site of an engine that no RecoveryPlan names is the one that acts.
+        {"name": "WAYFARE_LEASE_TAKE_FIRST", "value": "true"},
+    ]
+    if declared.secret_name is None:
+        return env, []
+    return env, [{"secretRef": {"name": declared.secret_name}}]
+
+
 def store_environment(engine: Engine) -> list[Object]:
     """How pods find their stores: managed ones by name, others by a Secret's whole address."""
     name, namespace = engine.metadata.name, engine.metadata.namespace

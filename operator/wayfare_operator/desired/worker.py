@@ -15,6 +15,7 @@ def worker_deployment(engine: Engine, facts: Facts) -> Object:
     """Deployment NAME-worker, without `replicas`."""
     name = engine.metadata.name
     env = pods.environment(engine, facts)
+    store_env, store_env_from = pods.object_store(engine)
     migrate = pods.container(
         engine,
         facts,
@@ -32,10 +33,12 @@ def worker_deployment(engine: Engine, facts: Facts) -> Object:
         ["wayfare", "worker"],
         env=[
             *env,
+            *store_env,
             {"name": "WAYFARE_CONTROL_JWKS_FILE", "value": f"{_CONTROL_FOLDER}/jwks.json"},
             {"name": "WAYFARE_CONTROL_ISSUER", "value": facts.issuer},
             {"name": "WAYFARE_CONTROL_SUBJECT", "value": facts.control_subject},
         ],
+        **({"envFrom": store_env_from} if store_env_from else {}),
         mounts=[{"name": "control", "mountPath": _CONTROL_FOLDER, "readOnly": True}],
         ports=[{"name": "control", "containerPort": WORKER_PORT, "protocol": "TCP"}],
         resources=pods.resources(engine.spec.worker.resources, "250m", "1Gi"),

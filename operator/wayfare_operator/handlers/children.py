@@ -7,7 +7,7 @@ from typing import Any
 
 import kopf
 
-from wayfare_operator.cache import engine_of_child
+from wayfare_operator.cache import owner_of_child
 from wayfare_operator.handlers.intake import on_event
 from wayfare_operator.kube.kinds import CHILDREN, ENDPOINT_SLICE, OBSERVED, Kind, ref_of
 from wayfare_operator.reconcile.world import Key, Work, World
@@ -27,12 +27,12 @@ def _handler(world: World, kind: Kind) -> Callable[[Any], Awaitable[None]]:
             changed = world.cache.remove_child(ref, obj["metadata"]["uid"])
         else:
             changed = world.cache.put_child(kind, obj) is not None
-        engine = engine_of_child(obj)
-        if not changed or engine is None:
+        owner = owner_of_child(obj)
+        if not changed or owner is None:
             return
-        if kind is ENDPOINT_SLICE:
-            world.queue.add(Key(Work.PLAN, *engine))
+        if kind is ENDPOINT_SLICE and owner.kind == "Engine":
+            world.queue.add(Key(Work.PLAN, owner.namespace, owner.name))
         else:
-            world.queue.add(Key(Work.ENGINE, *engine))
+            world.queue.add(Key.of(owner))
 
     return handle

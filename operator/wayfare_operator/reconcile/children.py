@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wayfare_engine.resources import Engine, Reason
+from wayfare_engine.resources import Channel, Engine, Reason
 from wayfare_operator.cache import applied_digest
-from wayfare_operator.desired import Facts, children
+from wayfare_operator.desired import Facts, channel_children, children
 from wayfare_operator.desired.metadata import REPLICAS_ANNOTATION, SERVE, WORKER, owner
 from wayfare_operator.desired.serve import initial_replicas
 from wayfare_operator.desired.stores import stores_secret
@@ -64,23 +64,36 @@ async def apply_children(world: World, engine: Engine, facts: Facts) -> Refused 
     wanted = children(engine, facts)
     refused: Refused | None = None
     for obj in wanted:
-        refused = await _apply(world, engine, obj) or refused
+        refused = await apply_one(world, engine, obj) or refused
     for component, replicas in (
         (SERVE, initial_replicas(engine)),
         (WORKER, engine.spec.worker.replicas),
     ):
         await _scale(world, engine, component, replicas)
-    await _prune(world, engine, {_ref(obj) for obj in wanted})
+    await prune(world, engine, {_ref(obj) for obj in wanted})
     return refused
 
 
-async def _apply(world: World, engine: Engine, obj: Object) -> Refused | None:
+async def apply_channel_children(
+    world: World, channel: Channel, engine: Engine, facts: Facts
+) -> Refused | None:
+    """Make the cluster hold what the channel should consist of; the first refusal, if any."""
+    wanted = channel_children(channel, engine, facts)
+    refused: Refused | None = None
+    for obj in wanted:
+        refused = await apply_one(world, channel, obj) or refused
+    await prune(world, channel, {_ref(obj) for obj in wanted})
+    return refused
+
+
+async def apply_one(world: World, resource: Engine | Channel, obj: Object) -> Refused | None:
+    """Put one child of a resource right."""
     kind = BY_NAME[obj["kind"]]
     ref = _ref(obj)
     observed = world.cache.child(ref)
     if observed is not None and in_order(observed, obj, world.accepted.get(ref)):
         return None
-    if observed is None and (conflict := await _conflict(world, engine, ref)) is not None:
+    if observed is None and (conflict := await _conflict(world, resource, ref)) is not None:
         return conflict
     if observed is not None and observed["metadata"].get("deletionTimestamp") is not None:
         # It must be gone before it can be made again; the watch tells when.
@@ -100,7 +113,7 @@ async def _apply(world: World, engine: Engine, obj: Object) -> Refused | None:
     return None
 
 
-async def _conflict(world: World, engine: Engine, ref: Ref) -> Refused | None:
+async def _conflict(world: World, resource: Engine | Channel, ref: Ref) -> Refused | None:
     """An object of that name that is somebody else's is left alone."""
     try:
         present = await world.kube.get(BY_NAME[ref.kind], ref.namespace, ref.name)
@@ -109,7 +122,7 @@ async def _conflict(world: World, engine: Engine, ref: Ref) -> Refused | None:
             return None
         raise
     owners = present["metadata"].get("ownerReferences") or ()
-    mine = owner(engine)["uid"]
+    mine = owner(resource)["uid"]
     ours = any(each.get("uid") == mine for each in owners)
     if ours:
         return None
@@ -117,7 +130,8 @@ async def _conflict(world: World, engine: Engine, ref: Ref) -> Refused | None:
     whose = f"{others['kind']} {others['name']}" if others is not None else "nobody we know"
     return Refused(
         Reason.CONFLICT,
-        f"{ref} exists already and belongs to {whose}: delete it, or name the Engine differently",
+        f"{ref} exists already and belongs to {whose}: delete it, or name the {resource.kind_name} "
+        "differently",
     )
 
 
@@ -164,16 +178,17 @@ async def _make_secret(world: World, engine: Engine) -> None:
     world.secrets_made.add(engine.metadata.uid)
 
 
-async def _prune(world: World, engine: Engine, wanted: set[Ref]) -> None:
+async def prune(world: World, resource: Engine | Channel, wanted: set[Ref]) -> None:
     """Delete what an earlier spec had and this one has not."""
+    of = Ref(resource.kind_name, resource.metadata.namespace, resource.metadata.name)
     for kind in CHILDREN:
-        for obj in world.cache.children(kind, engine.metadata.namespace, engine.metadata.name):
+        for obj in world.cache.owned(kind, of):
             ref = ref_of(kind, obj)
             metadata = obj["metadata"]
             owners = {each.get("uid") for each in metadata.get("ownerReferences") or ()}
             if (
                 ref in wanted
-                or engine.metadata.uid not in owners
+                or resource.metadata.uid not in owners
                 or metadata.get("deletionTimestamp") is not None
             ):
                 continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -14,12 +15,14 @@ from wayfare_engine.plan import (
     AttributeType,
     CompileResult,
     Plan,
+    PlanChannel,
     Schema,
     compile_plan,
 )
 from wayfare_engine.resources import (
     API_VERSION,
     AllowedNamespaces,
+    Channel,
     Engine,
     Journey,
     Reason,
@@ -28,15 +31,18 @@ from wayfare_engine.resources import (
     Tenant,
     parse,
 )
-from wayfare_operator.cache import Cache, Entry
+from wayfare_operator.cache import Cache, Entry, engine_of
 from wayfare_operator.control import ControlStatus
+from wayfare_operator.desired.channel import host_url
 from wayfare_operator.grants import (
     NamespaceLabels,
+    foreign_channels,
     foreign_segments,
     not_permitted,
     permitted,
 )
-from wayfare_operator.kube.kinds import JOURNEY, SEGMENT
+from wayfare_operator.kube.kinds import CHANNEL, JOURNEY, SEGMENT
+from wayfare_operator.reconcile.fallbacks import fallback_problem
 from wayfare_operator.reconcile.publication import Compiled, Contents, Denied
 from wayfare_operator.reconcile.references import admits
 from wayfare_operator.tenants import Excess, outside, too_many
@@ -52,6 +58,12 @@ class Input:
     journeys: tuple[tuple[Journey, str], ...]
     labels: NamespaceLabels
     tenants: tuple[Tenant, ...]
+    channels: Mapping[str, PlanChannel]
+    kept_channels: frozenset[str]
+    """Channels that are there and cannot be used as they are: as they were, they go on."""
+    grants: Mapping[str, AllowedNamespaces | None]
+    """Of channels: from which namespaces journeys may lead to them."""
+    governance: Mapping[str, Any]
     fingerprint: str
 
 
@@ -69,6 +81,12 @@ def gather(engine: Engine, cache: Cache, told: ControlStatus | None) -> Input:
     segments = tuple(each for each in found if isinstance(each[0], Segment))
     journeys = tuple(each for each in found if isinstance(each[0], Journey))
     labels = {space: dict(told_labels) for space, told_labels in cache.namespaces.items()}
+    channels, kept, grants = _channels(engine, cache)
+    governance = (
+        engine.spec.governance.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if engine.spec.governance is not None
+        else {}
+    )
     return Input(
         engine=f"{namespace}/{name}",
         schema=schema,
@@ -76,8 +94,53 @@ def gather(engine: Engine, cache: Cache, told: ControlStatus | None) -> Input:
         journeys=journeys,  # type: ignore[arg-type]
         labels=labels,
         tenants=engine.spec.tenants,
-        fingerprint=_fingerprint(schema, found, labels, engine.spec.tenants),
+        channels=channels,
+        kept_channels=kept,
+        grants=grants,
+        governance=governance,
+        fingerprint=_fingerprint(
+            schema,
+            found,
+            labels,
+            engine.spec.tenants,
+            [
+                sorted([name, each.digest, each.url] for name, each in channels.items()),
+                sorted(kept),
+                governance,
+            ],
+        ),
     )
+
+
+def _channels(
+    engine: Engine, cache: Cache
+) -> tuple[dict[str, PlanChannel], frozenset[str], dict[str, AllowedNamespaces | None]]:
+    """Those that can be used, those that can only go on as they were, and who may lead to them."""
+    usable: dict[str, PlanChannel] = {}
+    grants: dict[str, AllowedNamespaces | None] = {}
+    kept = set()
+    for entry in cache.entries(CHANNEL):
+        channel = entry.resource
+        if entry.deleting:
+            continue
+        if not isinstance(channel, Channel):
+            kept.add(f"{entry.ref.namespace}/{entry.ref.name}")
+            continue
+        if engine_of(channel) != (engine.metadata.namespace, engine.metadata.name):
+            continue
+        if not admits(engine, channel, cache):
+            continue
+        grants[channel.plan_name] = channel.spec.allowed_namespaces
+        if fallback_problem(channel, cache) is not None:
+            kept.add(channel.plan_name)
+            continue
+        assert entry.spec_digest is not None
+        usable[channel.plan_name] = PlanChannel(
+            url=host_url(channel),
+            digest=entry.spec_digest,
+            spec=channel.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+        )
+    return usable, frozenset(kept), grants
 
 
 def _compilable(entry: Entry, engine: Engine, cache: Cache) -> bool:
@@ -107,6 +170,7 @@ def _fingerprint(
     found: Iterable[tuple[Segment | Journey, str]],
     labels: NamespaceLabels,
     tenants: tuple[Tenant, ...],
+    channels: object,
 ) -> str:
     grants = {
         each.plan_name: repr(each.spec.allowed_namespaces)
@@ -119,6 +183,7 @@ def _fingerprint(
         grants,
         labels,
         [each.model_dump(mode="json") for each in tenants],
+        channels,
     ]
     return hashlib.sha256(json.dumps(picture, sort_keys=True).encode()).hexdigest()
 
@@ -150,6 +215,12 @@ def compile_all(given: Input, previous: Plan | None) -> Compiled:
         if earlier is not None and _refusal(earlier, given, grants) is None:
             allowed[resource.kind_name].append(earlier)
 
+    earlier_channels = previous.channels if previous is not None else {}
+    channels = {
+        **{n: c for n, c in earlier_channels.items() if n in given.kept_channels},
+        **given.channels,
+    }
+
     def compiled(base: Plan | None) -> CompileResult:
         return compile_plan(
             engine=given.engine,
@@ -157,6 +228,8 @@ def compile_all(given: Input, previous: Plan | None) -> Compiled:
             segments=[each for each in allowed["Segment"] if isinstance(each, Segment)],
             journeys=[each for each in allowed["Journey"] if isinstance(each, Journey)],
             previous=base,
+            channels=channels,
+            governance=given.governance,
         )
 
     result = compiled(previous)
@@ -206,6 +279,7 @@ def contents(plan: Plan) -> Contents:
         journeys={name: each.digest for name, each in sources.get("Journey", {}).items()},
         segments={name: each.digest for name, each in sources.get("Segment", {}).items()},
         segment_keys={each.name: each.key for each in plan.segments},
+        channels={name: each.digest for name, each in plan.channels.items()},
     )
 
 
@@ -227,6 +301,15 @@ def _refusal(
         ):
             continue
         return Denied(path, not_permitted("Segment", namespace, name))
+    for path, namespace, name in foreign_channels(resource):
+        known = f"{namespace}/{name}"
+        if known not in given.grants or not permitted(
+            given.grants[known],
+            target_namespace=namespace,
+            source_namespace=resource.metadata.namespace,
+            labels=given.labels,
+        ):
+            return Denied(path, not_permitted("Channel", namespace, name))
     return None
 
 

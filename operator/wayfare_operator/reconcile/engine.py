@@ -57,7 +57,7 @@ async def reconcile_engine(world: World, key: Key) -> float | None:
         )
         await write_status(world, entry, told)
         return None
-    refused = await apply_children(world, entry.resource, await _facts(world))
+    refused = await apply_children(world, entry.resource, await facts_of(world))
     publication = world.publication(key.namespace, key.name)
     if not publication.looked and entry.status.get("observedGeneration") == entry.generation:
         # Just started: what was told before still stands until the plan was looked at.
@@ -71,7 +71,8 @@ async def reconcile_engine(world: World, key: Key) -> float | None:
     return _REFUSED_RETRY_SECONDS if refused is not None else world.settings.resync
 
 
-async def _facts(world: World) -> Facts:
+async def facts_of(world: World) -> Facts:
+    """What builders of children need to know of the installation."""
     issuer, jwks = await world.issuer.current()
     settings = world.settings
     return Facts(

@@ -10,7 +10,7 @@ from wayfare_engine.plan import Plan, PlanFormatError
 from wayfare_engine.resources import Reason
 from wayfare_operator.control import ControlStatus, PlanRefused, WorkerUnreachable
 from wayfare_operator.desired.metadata import COMPONENT_LABEL, SERVE
-from wayfare_operator.kube.kinds import ENDPOINT_SLICE
+from wayfare_operator.kube.kinds import CHANNEL, ENDPOINT_SLICE
 from wayfare_operator.reconcile.compile import Input, compile_all, contents, gather
 from wayfare_operator.reconcile.publication import Publication, serving_pods
 from wayfare_operator.reconcile.world import Key, Work, World
@@ -20,6 +20,8 @@ NO_PODS_GRACE_SECONDS = 30.0
 
 _PATIENCE_SECONDS = 120.0
 _SLOW_POLL_SECONDS = 2.0
+#: How soon a change of a breaker is told.
+_CHANNELS_SECONDS = 3.0
 _UNREACHABLE_POLL_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -149,6 +151,12 @@ def _spread(world: World, publication: Publication, namespace: str, name: str, n
         publication.seen = seen
         world.queue.add(Key(Work.ENGINE, namespace, name))
         world.enqueue_dependents(namespace, name)
+    channels = told and told.channels
+    if channels != publication.channels_seen:
+        # Figures change with every send: they concern the channels alone.
+        publication.channels_seen = channels
+        for entry in world.cache.referring(CHANNEL, namespace, name):
+            world.queue.add(Key.of(entry.ref))
 
 
 def _next_look(world: World, publication: Publication, now: float) -> float:
@@ -158,7 +166,8 @@ def _next_look(world: World, publication: Publication, now: float) -> float:
         return world.settings.poll if patient else _UNREACHABLE_POLL_SECONDS
     if not _pending(publication):
         publication.pending_since = None
-        return world.settings.resync
+        sends = publication.compiled is not None and publication.compiled.contents.channels
+        return min(_CHANNELS_SECONDS, world.settings.resync) if sends else world.settings.resync
     if publication.pending_since is None:
         publication.pending_since = now
     patient = now - publication.pending_since < _PATIENCE_SECONDS
@@ -174,6 +183,9 @@ def _pending(publication: Publication) -> bool:
         return True
     computed = {each.key for each in told.segments if each.digest is not None}
     if any(key not in computed for key in compiled.contents.segment_keys.values()):
+        return True
+    specs = {each.name: each.specs for each in told.channels if each.problem is None}
+    if any(specs.get(n) != (d,) for n, d in compiled.contents.channels.items()):
         return True
     # An import may bring the attribute that a rule waits for.
     return any(

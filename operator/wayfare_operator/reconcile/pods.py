@@ -55,13 +55,29 @@ def failure(pods: Sequence[Object]) -> Failure | None:
             if waiting.get("reason") not in _BROKEN:
                 continue
             said = str(waiting.get("message") or waiting["reason"])
-            missing = waiting["reason"] == "CreateContainerConfigError" and "secret" in said.lower()
+            last = _last_words(container)
             return Failure(
-                Reason.SECRET_MISSING if missing else Reason.POD_FAILED,
+                _reason(str(waiting["reason"]), said, last),
                 f"pod {pod['metadata']['name']}, container {container.get('name')}: "
-                f"{waiting['reason']}: {said}",
+                f"{waiting['reason']}: {last or said}",
             )
     return None
+
+
+def _last_words(container: Object) -> str:
+    """What our command said when it ended, where the pod's template has that kept."""
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    lines = str(ended.get("message") or "").strip().splitlines()
+    return lines[-1].removeprefix("wayfare: ") if lines else ""
+
+
+def _reason(waiting: str, said: str, last: str) -> Reason:
+    if last.startswith("there is no channel plugin"):
+        return Reason.PLUGIN_UNKNOWN
+    if last.startswith("secret "):
+        return Reason.SECRET_MISSING
+    missing = waiting == "CreateContainerConfigError" and "secret" in said.lower()
+    return Reason.SECRET_MISSING if missing else Reason.POD_FAILED
 
 
 def rollout(deployment: Object | None, name: str) -> Rollout:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from wayfare_engine.plan import CompileProblem, Plan
 from wayfare_engine.resources import Reason
-from wayfare_operator.control import ControlStatus
+from wayfare_operator.control import ControlStatus, ToldChannel
 from wayfare_operator.kube.kinds import Object
 
 FRESH_SECONDS = 15.0
@@ -24,6 +24,7 @@ class Contents:
     journeys: Mapping[str, str]
     segments: Mapping[str, str]
     segment_keys: Mapping[str, str]
+    channels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,13 @@ class Publication:
     pending_since: float | None = None
     plans: OrderedDict[str, Contents] = field(default_factory=OrderedDict)
     seen: object = None
+    channels_seen: object = None
+
+    def told_of(self, channel: str) -> ToldChannel | None:
+        """What the workers said of a channel last, if they said anything."""
+        if self.told is None:
+            return None
+        return next((each for each in self.told.channels if each.name == channel), None)
 
     def remember(self, digest: str, contents: Contents) -> None:
         """Keep what a plan holds, so that an acknowledgement of it can be understood."""

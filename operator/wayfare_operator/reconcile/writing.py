@@ -9,7 +9,7 @@ from wayfare_operator.kube.client import ApiError, ApiUnreachable
 from wayfare_operator.kube.events import event
 from wayfare_operator.kube.kinds import BY_NAME, EVENT, Object
 from wayfare_operator.reconcile.world import World
-from wayfare_operator.status import transition
+from wayfare_operator.status import transitions
 
 log = structlog.get_logger(__name__)
 
@@ -39,9 +39,8 @@ async def write_status(world: World, entry: Entry, wanted: Object) -> bool:
                 world.cache.remove(entry.ref, entry.uid)
             return False
         raise
-    said = transition(entry.status, wanted)
     world.cache.put(kind, written)
-    if said is not None:
+    for said in transitions(entry.status, wanted):
         told = event(entry, said, now=world.now(), reporter=world.settings.pod_name)
         try:
             await world.kube.create(EVENT, told)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from wayfare_engine.resources import Engine, parse
-from wayfare_operator.desired import Facts, children
+from wayfare_engine.resources import Channel, Engine, parse
+from wayfare_operator.desired import Facts, channel_children, children
 from wayfare_operator.desired.metadata import DESIRED_ANNOTATION
 from wayfare_operator.kube.kinds import Object
 
@@ -76,6 +76,25 @@ class _Plain(yaml.SafeDumper):
 def test_children_are_as_reviewed(name: str) -> None:
     text = str(yaml.dump_all(built(SPECS[name]), Dumper=_Plain, sort_keys=True))
     file = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text)
+    assert file.read_text() == text
+
+
+def test_the_children_of_a_channel_are_as_reviewed() -> None:
+    metadata = {"name": "sms", "namespace": "bank", "uid": "u-2", "generation": 1}
+    obj = {"apiVersion": "wayfare.dev/v1alpha1", "kind": "Channel", "metadata": metadata}
+    spec = {
+        "engineRef": {"name": "retail"},
+        "medium": "SMS",
+        "plugin": {"name": "sms", "config": {"host": "smsc.example", "port": 2775}},
+        "secretRefs": [{"name": "password", "secretRef": {"name": "smsc", "key": "password"}}],
+    }
+    channel = parse({**obj, "spec": spec})
+    assert isinstance(channel, Channel)
+    made = channel_children(channel, engine(SPECS["managed"]), FACTS)
+    text = str(yaml.dump_all(made, Dumper=_Plain, sort_keys=True))
+    file = GOLDEN / "channel.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(text)
     assert file.read_text() == text

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wayfare_operator.kube.kinds import Object
-from wayfare_operator.status import Extra, Outcome, conditions, status, transition
+from wayfare_operator.status import Extra, Outcome, State, conditions, status, transitions
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -66,15 +66,25 @@ def test_a_condition_that_is_no_longer_told_goes() -> None:
     assert "EvaluationStores" not in build(GOOD, first)
 
 
-def test_an_event_goes_with_a_change_of_ready_only() -> None:
+def test_an_event_goes_with_a_change_of_ready_or_degraded_only() -> None:
     first = status(WAITING, {}, generation=1, observed={}, now=NOW)
     again = status(WAITING, {}, generation=2, observed=first, now=NOW)
     broken = status(BROKEN, {}, generation=3, observed=again, now=NOW)
-    assert transition({}, first) is not None
-    assert transition(first, again) is None
-    said = transition(again, broken)
-    assert said is not None
+    assert len(transitions({}, first)) == 1
+    assert transitions(first, again) == []
+    (said,) = transitions(again, broken)
     assert (said.warning, said.reason, said.message) == (True, "SyntaxError", "line 1")
+
+    def degraded(state: State, reason: str) -> Outcome:
+        return Outcome(True, "Serving", "", extra=(Extra("Degraded", state, reason, "why"),))
+
+    well = status(degraded("False", "Fine"), {}, generation=3, observed={}, now=NOW)
+    assert [each.reason for each in transitions({}, well)] == ["Serving"]
+    worse = status(degraded("True", "Open"), {}, generation=3, observed=well, now=NOW)
+    (said,) = transitions(well, worse)
+    assert (said.warning, said.reason, said.message) == (True, "Open", "why")
+    (said,) = transitions(worse, well)
+    assert (said.warning, said.reason) == (False, "Fine")
 
 
 def test_a_message_has_an_end() -> None:

@@ -86,6 +86,10 @@ def compiled(
         journeys=tuple((each, spec_digest(each.spec)) for each in journeys),
         labels={},
         tenants=tenants,
+        channels={},
+        kept_channels=frozenset(),
+        grants={},
+        governance={},
         fingerprint="",
     )
     return compile_all(given, previous)
