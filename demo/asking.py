@@ -125,6 +125,11 @@ class Caller:
         ) as response:
             return response.status, await response.json(content_type=None)
 
+    async def post(self, path: str, body: object) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of any request."""
+        async with self._session.post(f"{self._url}{path}", json=body) as response:
+            return response.status, await response.json(content_type=None)
+
     async def ask_all(
         self, asked: Iterable[Question], *, concurrency: int = CONCURRENCY
     ) -> Answers:

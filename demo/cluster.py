@@ -81,6 +81,30 @@ class Cluster:
         """A file or a folder of the bank; a second time puts back what the demo edited."""
         self.kubectl("apply", "-f", str(manifests))
 
+    def journal_to_vault(self) -> None:
+        """Have the engine journal to the lab's object store, so that each send's dispatch is there
+        before anything leaves."""
+        shown = json.loads(self.steps.run(WAYFARE, "lab", "status", "--json").stdout)
+        keys = json.loads(Path(shown["s3_credentials"]).read_text())
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "vault", "namespace": NAMESPACE},
+            "stringData": {
+                "AWS_ACCESS_KEY_ID": keys["access_key"],
+                "AWS_SECRET_ACCESS_KEY": keys["secret_key"],
+                "AWS_ENDPOINT_URL": "http://vault.lab:8333",
+                "AWS_REGION": "us-east-1",
+            },
+        }
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(secret), secret=True)
+        store = {"url": f"s3://{keys['bucket']}/{ENGINE}", "secretName": "vault"}
+        patch = {"spec": {"stores": {"objectStore": store}}}
+        self.kubectl(
+            *("-n", NAMESPACE, "patch", "engine.wayfare.dev", ENGINE, "--type=merge"),
+            *("-p", json.dumps(patch)),
+        )
+
     def wait_ready(self, *objects: str, seconds: int = 240) -> None:
         """Wait until everything of these kinds (or names) is Ready; tells which is not and why."""
         for obj in objects:

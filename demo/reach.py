@@ -21,9 +21,9 @@ def answers(host: str, port: int, *, seconds: float = 2.0) -> bool:
         return False
 
 
-def node_address(cluster: Cluster) -> str | None:
-    """URL of the engine at a node's port, when the Service has one that this machine reaches."""
-    service = cluster.get("-n", NAMESPACE, "service", ENGINE)
+def node_address(cluster: Cluster, namespace: str, name: str) -> str | None:
+    """URL of a Service at a node's port, when it has one that this machine reaches."""
+    service = cluster.get("-n", namespace, "service", name)
     ports = [port["nodePort"] for port in service["spec"]["ports"] if port.get("nodePort")]
     for node in cluster.get("nodes")["items"] if ports else []:
         for address in node["status"].get("addresses", []):
@@ -38,12 +38,19 @@ def node_address(cluster: Cluster) -> str | None:
 @contextmanager
 def engine_url(cluster: Cluster) -> Iterator[tuple[str, str]]:
     """URL of the engine for the time of the block, and how it is reached, in words."""
-    url = node_address(cluster)
+    with service_url(cluster, NAMESPACE, ENGINE) as found:
+        yield found
+
+
+@contextmanager
+def service_url(cluster: Cluster, namespace: str, name: str) -> Iterator[tuple[str, str]]:
+    """The same for any Service with port 80."""
+    url = node_address(cluster, namespace, name)
     if url is not None:
         yield url, "a node's port"
         return
     forward = subprocess.Popen(
-        ["kubectl", "-n", NAMESPACE, "port-forward", f"service/{ENGINE}", ":80"],
+        ["kubectl", "-n", namespace, "port-forward", f"service/{name}", ":80"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

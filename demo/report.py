@@ -24,13 +24,15 @@ class Result:
     hot_reload_seconds: float
     plan_digest: str
     explained: dict[str, Any]
+    channels: dict[str, Any] | None = None
     mode: str | None = None
 
     def document(self) -> dict[str, Any]:
         """As build/demo.json holds it."""
         whole = dict(vars(self))
-        if self.mode is None:
-            del whole["mode"]
+        for name in ("channels", "mode"):
+            if whole[name] is None:
+                del whole[name]
         return whole
 
 
@@ -75,6 +77,14 @@ def show(result: Result, by_slot: dict[str, Counter[str]], console: Console) -> 
             escape(str(candidate.get("detail") or "")),
         )
     console.print(considered)
+
+    if result.channels is not None:
+        sends = Table("sends", title="What became of the campaign", title_justify="left")
+        sends.add_column("", justify="right")
+        for name, value in result.channels.items():
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            sends.add_row(name.replace("_", " "), shown)
+        console.print(sends)
 
     asked = result.decisions
     where = "one process" if result.mode else f"{result.pods} serving pods"

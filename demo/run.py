@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from demo.asking import Answers, Caller, caller, questions
+from demo.campaign import run as campaign
 from demo.cluster import (
     ENGINE,
     EXAMPLES,
@@ -148,6 +149,8 @@ def _on_cluster(
         note.text = "helm upgrade --install wayfare: the operator runs"
     with steps.step("engine") as note:
         cluster.apply(EXAMPLES / "engine.yaml")
+        if arguments.cluster is None:
+            cluster.journal_to_vault()
         cluster.wait_rolled_out(reference)
         cluster.wait_ready(f"engine/{ENGINE}")
         note.text = f"Ready, {len(cluster.serve_pods())} serving pods"
@@ -164,11 +167,15 @@ def _on_cluster(
         with steps.step("segments anew") as note:
             cluster.wait_computed(computed)
             note.text = "sizes tell of the customers that were imported"
+    with steps.step("channels") as note:
+        campaign.set_up(cluster, reference)
+        note.text = "push and mail, and a receiver that they lead to"
     key = _key(steps)
     with engine_url(cluster) as (url, how):
         answers, seconds, explained = asyncio.run(
             _ask_edit_explain(cluster, url, how, key, loaded["customers"], steps)
         )
+        channels = asyncio.run(_campaign(cluster, url, key, loaded["customers"], steps))
     (plan,) = answers.plans()
     result = Result(
         customers=loaded["customers"],
@@ -178,6 +185,7 @@ def _on_cluster(
         hot_reload_seconds=round(seconds, 3),
         plan_digest=plan,
         explained=explained,
+        channels=channels,
     )
     return result, answers.by_slot()
 
@@ -195,7 +203,17 @@ def _key(steps: Steps) -> str:
     with steps.step("API key") as note:
         done = steps.run(
             *(WAYFARE, "keys", "create", "--engine", ENGINE, "-n", NAMESPACE, "--name", "demo"),
-            *("--scope", "decide", "--scope", "decisions:read", "--expires", "1d", "--json"),
+            *(
+                "--scope",
+                "decide",
+                "--scope",
+                "decisions:read",
+                "--scope",
+                "sends:write",
+                "--expires",
+                "1d",
+                "--json",
+            ),
             secret=True,
         )
         made = json.loads(done.stdout.strip().splitlines()[-1])
@@ -236,6 +254,13 @@ async def _ask_edit_explain(
             explained = await client.explain(won or answers.given[0][1]["decision_id"])
             note.text = f"decision {explained['decision_id']}"
     return answers, seconds, explained
+
+
+async def _campaign(
+    cluster: Cluster, url: str, key: str, customers: int, steps: Steps
+) -> dict[str, Any]:
+    async with caller(url, f"Bearer {key}") as client:
+        return await campaign.run(cluster, client, customers, steps)
 
 
 async def _edit(cluster: Cluster, client: Caller, answers: Answers) -> float:

@@ -28,6 +28,7 @@ VAULT = "vault"
 MAX_SITES = 4
 VAULT_INDEX = 15
 S3_PORT = 8333
+BUCKET = "wayfare"
 API_PORT = 6443
 DOMAIN = "lab"
 """DNS suffix under which pods find sites and the vault: ``vault.lab``, ``east.lab``."""

@@ -11,7 +11,7 @@ from wayfare_lab import cgroups, network
 from wayfare_lab.certificates import write_secret
 from wayfare_lab.errors import NotReady
 from wayfare_lab.identities import write_identities
-from wayfare_lab.layout import Place, Site, s3_endpoint
+from wayfare_lab.layout import BUCKET, Place, Site, s3_endpoint
 from wayfare_lab.programs import write_site_spec, write_vault_spec
 from wayfare_lab.settings import write_settings
 from wayfare_lab.state import note_running
@@ -84,5 +84,10 @@ def _write_keys(place: Place, keys: Path) -> None:
     }
     place.conf.mkdir(parents=True, exist_ok=True)
     write_secret(place.conf / "s3.json", json.dumps({"identities": [identity]}).encode())
-    content = {"endpoint": s3_endpoint(), "access_key": access, "secret_key": secret}
+    content = {
+        "endpoint": s3_endpoint(),
+        "bucket": BUCKET,
+        "access_key": access,
+        "secret_key": secret,
+    }
     write_secret(keys, json.dumps(content, indent=2).encode())

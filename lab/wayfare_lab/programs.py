@@ -11,7 +11,7 @@ from typing import Any
 
 from wayfare_lab.errors import MissingRequirement
 from wayfare_lab.identities import IN_SITE as PKI
-from wayfare_lab.layout import API_PORT, MARKER, S3_PORT, Place, Site
+from wayfare_lab.layout import API_PORT, BUCKET, MARKER, S3_PORT, Place, Site
 from wayfare_lab.objects import LAST_BINDING
 from wayfare_lab.settings import CONF, STORAGE_CLASS
 
@@ -114,6 +114,7 @@ def vault_programs(place: Place) -> list[dict[str, Any]]:
                 "-ip.bind=0.0.0.0",
                 f"-s3.port={S3_PORT}",
                 f"-s3.config={CONF}/s3.json",
+                f"-bucket={BUCKET}",
                 "-admin.ui=false",
                 "-webdav=false",
                 "-master.telemetry=false",
