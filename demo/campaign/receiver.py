@@ -18,12 +18,14 @@ LIMIT = 1024 * 1024
 
 
 class Receiver:
-    """What took effect, by way, and which ways hang."""
+    """What took effect, by way; a way that hangs has an event that is not set."""
 
     def __init__(self) -> None:
         self.effects: dict[str, set[str]] = {way: set() for way in WAYS}
         self.repeats = dict.fromkeys(WAYS, 0)
-        self.hanging: set[str] = set()
+        self.serving = {way: asyncio.Event() for way in WAYS}
+        for event in self.serving.values():
+            event.set()
 
     def record(self) -> dict[str, object]:
         """What is known, for people."""
@@ -63,12 +65,12 @@ class Receiver:
         if method == "GET" and path == "record":
             return "200 OK", json.dumps(self.record()).encode()
         if path.startswith("mode/") and path[5:] in WAYS:
-            (self.hanging.add if query == "hang" else self.hanging.discard)(path[5:])
+            event = self.serving[path[5:]]
+            (event.clear if query == "hang" else event.set)()
             return "200 OK", b"{}"
         if method != "POST" or path not in WAYS:
             return "404 Not Found", b"{}"
-        while path in self.hanging:
-            await asyncio.sleep(0.1)
+        await self.serving[path].wait()
         key = headers.get("webhook-id", "")
         if key in self.effects[path]:
             self.repeats[path] += 1
