@@ -177,6 +177,9 @@ func (w World) rule(namespace string, pod *corev1.Pod, direction string,
 	}
 	for _, one := range from {
 		if block := one.IPBlock; block != nil {
+			if strings.Contains(block.CIDR, ":") {
+				continue // the lab has IPv4 only: nothing can come from there or go there
+			}
 			match := fmt.Sprintf("ip %s %s", side, block.CIDR)
 			if len(block.Except) > 0 {
 				match += fmt.Sprintf(" ip %s != { %s }", side, strings.Join(block.Except, ", "))
