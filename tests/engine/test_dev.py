@@ -25,7 +25,9 @@ MANIFESTS = (
     + "kind: Segment\nmetadata: {name: savers}\nspec:\n  engineRef: {name: retail}\n"
     "  rule: customer.age >= 55\n---\n" + HEAD + "kind: Journey\nmetadata: {name: deposit}\nspec:\n"
     "  engineRef: {name: retail}\n  audience: segment('savers')\n  nodes:\n"
-    "    - {name: offer, type: slot, slot: {name: banner, content: {title: First}}}\n"
+    "    - {name: offer, type: slot, slot: {name: banner, content: {title: First}, "
+    "channelRef: {name: sms}}}\n---\n" + HEAD + "kind: Channel\nmetadata: {name: sms}\nspec: "
+    "{engineRef: {name: retail}, medium: SMS, plugin: {name: somebodys}}\n"
 )
 
 

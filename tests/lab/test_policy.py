@@ -101,9 +101,13 @@ def test_egress_to_dns_needs_to_be_allowed(site: LabSite, namespace: str) -> Non
 
 
 def test_an_address_block_is_allowed_but_for_its_exceptions(site: LabSite, namespace: str) -> None:
+    nobody = {"ipBlock": {"cidr": "::/0"}}
+
     def block(*excepted: str) -> dict[str, Any]:
         inside = {"cidr": "10.77.64.0/20"} | ({"except": list(excepted)} if excepted else {})
-        return _policy("web", namespace, {"app": "web"}, ingress=[{"from": [{"ipBlock": inside}]}])
+        return _policy(
+            "web", namespace, {"app": "web"}, ingress=[{"from": [{"ipBlock": inside}, nobody]}]
+        )
 
     other = site.get("pod", "other", "-n", namespace)["status"]["podIP"]
     site.apply(block(f"{other}/32"))

@@ -75,6 +75,7 @@ def register(app: typer.Typer) -> None:
                 postgresql_direct_dsn=None,
                 postgresql_password=None,
                 object_store_url=store,
+                lease_take_first=True,
                 valkey_url=valkey.url,
                 valkey_password=(place / "valkey-password").read_text().strip(),
                 listen_host=host,

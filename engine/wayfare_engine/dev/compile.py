@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from wayfare_engine.dev.channels import into_sink
 from wayfare_engine.dev.manifests import Folder, Manifest, ManifestProblem, Place
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.plan import Attribute, AttributeType, Plan, Schema, compile_plan
@@ -38,8 +40,10 @@ def compile_folder(
     imported: Sequence[tuple[str, str]],
     previous: Plan | None,
     engine: str | None = None,
+    host_url: str = "",
 ) -> Compiled:
-    """Compile what belongs to one engine. `imported` are (name, type) of loaded columns.
+    """Compile what belongs to one engine. `imported` are (name, type) of loaded columns; `host_url`
+    is where every channel leads.
 
     Raises NoSuchEngine.
     """
@@ -47,11 +51,22 @@ def compile_folder(
     problems = list(folder.problems)
     segments: dict[str, tuple[Segment, Manifest]] = {}
     journeys: dict[str, tuple[Journey, Manifest]] = {}
+    channels: dict[str, Channel] = {}
+    governance: dict[str, Any] = {}
     declared = declared_types(folder, chosen)
     for manifest in folder.manifests:
         resource = manifest.resource
         name = resource.plan_name
-        if isinstance(resource, Engine | Channel) or _engine_of(resource) != chosen:
+        if isinstance(resource, Engine):
+            if name == chosen and resource.spec.governance is not None:
+                governance = resource.spec.governance.model_dump(
+                    mode="json", by_alias=True, exclude_none=True
+                )
+            continue
+        if _engine_of(resource) != chosen:
+            continue
+        if isinstance(resource, Channel):
+            channels[name] = resource
             continue
         kept: dict[str, tuple[Segment, Manifest]] | dict[str, tuple[Journey, Manifest]]
         kept = segments if isinstance(resource, Segment) else journeys
@@ -68,6 +83,8 @@ def compile_folder(
         segments=[s for s, _ in segments.values()],
         journeys=[j for j, _ in journeys.values()],
         previous=previous,
+        channels=into_sink(channels.values(), host_url),
+        governance=governance,
     )
     for (kind, name), found in result.problems.items():
         manifest = (segments if kind == "Segment" else journeys)[name][1]

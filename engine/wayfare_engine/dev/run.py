@@ -16,6 +16,7 @@ from rich.markup import escape
 from wayfare_engine.api.app import make_app
 from wayfare_engine.api.state import ServeState
 from wayfare_engine.clock import new_id, now
+from wayfare_engine.dev.channels import SENDS_FILE, sink_host
 from wayfare_engine.dev.compile import NoSuchEngine, compile_folder
 from wayfare_engine.dev.manifests import ManifestProblem, files_of, read_folder
 from wayfare_engine.dev.stores import write_private
@@ -25,6 +26,7 @@ from wayfare_engine.plan import Plan
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import customers as customers_sql
 from wayfare_engine.store import plans as plans_sql
+from wayfare_engine.store.embedded.process import free_port
 from wayfare_engine.store.postgresql import Away
 from wayfare_engine.web.server import http_server, run_until_signal
 from wayfare_engine.worker.run import start_tasks, stop_tasks
@@ -73,13 +75,16 @@ async def run_dev(options: DevOptions, settings: Settings, console: Console) -> 
     worker = WorkerState(settings, tokens=None, clock=now)
     await serve.start()
     tasks = await start_tasks(worker)
-    watcher = asyncio.create_task(Watcher(options, worker, serve, console, key).watch())
-    server = http_server(make_app(serve), host=options.host, port=options.port)
-    await run_until_signal(server)
-    watcher.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await watcher
-    await stop_tasks(worker, tasks)
+    longest = settings.hand_over_seconds
+    async with sink_host(options.data, port=free_port(), longest=longest) as sink:
+        watching = Watcher(options, worker, serve, console, key, sink).watch()
+        watcher = asyncio.create_task(watching)
+        server = http_server(make_app(serve), host=options.host, port=options.port)
+        await run_until_signal(server)
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
+        await stop_tasks(worker, tasks)
     await serve.stop()
     return 0
 
@@ -118,12 +123,14 @@ class Watcher:
         serve: ServeState,
         console: Console,
         key: str,
+        sink: str,
     ) -> None:
         self._options = options
         self._worker = worker
         self._serve = serve
         self._console = console
         self._key = key
+        self._sink = sink
         self._plan: Plan | None = None
         self._told: tuple[ManifestProblem, ...] = ()
 
@@ -161,6 +168,7 @@ class Watcher:
                     imported=imported,
                     previous=self._plan,
                     engine=self._options.engine,
+                    host_url=self._sink,
                 )
             )
         except NoSuchEngine as error:
@@ -215,5 +223,10 @@ class Watcher:
             markup=False,
             soft_wrap=True,
         )
+        if present.plan.channels:
+            print_line(
+                f"Nothing leaves: every channel is a sink, {self._options.data / SENDS_FILE}",
+                highlight=False,
+            )
         print_line("No operator takes part here: this is one process, for trying journeys.")
         print_line("Edit a manifest and ask again. Ctrl-C ends it.\n")
