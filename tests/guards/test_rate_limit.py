@@ -97,3 +97,46 @@ def test_nonsense_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(BadLimit) as refused:
         RateLimit(**(sound | fields))
     assert str(refused.value) == f"rate limit: {message}"
+
+
+@given(count=st.integers(1, 500), ask=st.lists(st.integers(1, 60), max_size=60))
+def test_strict_no_window_of_the_time_has_more_than_the_count(count: int, ask: list[int]) -> None:
+    clock = Clock()
+    limit = RateLimit.strict(count, 10.0, clock=clock)
+    went: list[float] = []
+    for wanted in ask:
+        taken, pause = limit.take_some(wanted)
+        assert bool(taken) != bool(pause)
+        went += [clock.now] * taken
+        clock.pass_(pause)
+    # A window that does not hold its own end; a microsecond for sums of fractions.
+    for start in went:
+        assert sum(start <= at < start + 10.0 - 1e-6 for at in went) <= count
+
+
+def test_workers_that_share_it_have_no_more_together() -> None:
+    clock = Clock()
+    parts = [RateLimit.strict(100, 10.0, clock=clock) for _ in range(4)]
+    for part in parts:
+        part.share(0.25)
+    went = 0
+    for _ in range(1000):
+        went += sum(part.take_some(7)[0] for part in parts)
+        clock.pass_(0.01)
+    assert 90 <= went <= 100
+
+
+def test_it_says_how_many_it_will_let_through() -> None:
+    clock = Clock()
+    limit = RateLimit(count=10, per=10.0, burst=3, clock=clock)
+    assert [limit.within(0.0), limit.within(5.0)] == [3, 8]
+    assert limit.take_some(9) == (3, 0.0)
+    assert [limit.within(0.0), limit.within(5.0)] == [0, 5]
+    limit.give_back(2)
+    assert limit.within(0.0) == 2
+
+
+@pytest.mark.parametrize("part", [0.0, 1.1])
+def test_a_share_is_a_part_of_the_whole(part: float) -> None:
+    with pytest.raises(BadLimit, match="part is"):
+        RateLimit(count=1, per=1.0, clock=Clock()).share(part)

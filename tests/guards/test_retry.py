@@ -153,3 +153,22 @@ def test_a_nonsense_backoff_is_refused(fields: dict[str, Any], message: str) -> 
 def test_attempts_are_counted_from_one() -> None:
     with pytest.raises(BadLimit, match="attempt is 0"):
         FullJitter(first=1.0, longest=10.0, random=Random(1)).pause_after(0)
+
+
+def test_a_retry_that_was_taken_is_given_back_and_counts_as_a_call() -> None:
+    budget = RetryBudget(clock=Clock(), ratio=0.5, floor=0.1, window=10.0)
+    assert budget.left() == 1
+    for _ in range(20):
+        assert budget.may_retry(), "as long as they are taken, they go on"
+        budget.accepted()
+    assert budget.spent() == Spent(20, 0, 11.0)
+    assert budget.left() == 11
+
+
+def test_what_was_taken_after_the_window_is_not_counted_off() -> None:
+    clock = Clock()
+    budget = RetryBudget(clock=clock, ratio=0.0, floor=0.1, window=10.0)
+    assert budget.may_retry()
+    clock.pass_(10.0)
+    budget.accepted()
+    assert budget.spent() == Spent(1, 0, 1.0)

@@ -220,8 +220,8 @@ def test_a_late_acceptance_is_not_in_doubt_again(outbox: Outbox) -> None:
         first = Send(send.key, send.customer, "Key", "{}", 1, send.due)
         batch = outcome_batch([Ended(first, "Accepted")], [], outbox.channels(), outbox.origin)
         with psycopg.connect(outbox.dsn, autocommit=True) as connection:
-            write_outcomes(connection, batch, outbox.channels())
-            write_outcomes(connection, batch, outbox.channels())
+            write_outcomes(connection, batch)
+            write_outcomes(connection, batch)
     with psycopg.connect(outbox.dsn) as connection:
         assert standings(connection) == {"accepted": 1}
     written = outbox.ask("SELECT count(*) FROM wayfare.ledger WHERE id = %s", batch.rows[0].id)

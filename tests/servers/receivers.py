@@ -21,7 +21,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 Dedupe = Literal["Key", "Query", "None"]
-FaultKind = Literal["slow", "lost", "error", "not_accepted", "rejected", "hang"]
+FaultKind = Literal["slow", "lost", "error", "not_accepted", "rejected", "hang", "cut"]
 CLOCK_HEADER = "Wayfare-Clock"
 
 
@@ -36,7 +36,9 @@ class Fault:
 
     `slow`: `seconds` pass before the effect. `lost`: it takes effect and the line is cut. `error`:
     a plain 500 before the effect. `not_accepted`, `rejected`: a definite no. `hang`: nothing
-    happens for `seconds`, and then nothing takes effect.
+    happens for `seconds`, and then nothing takes effect. Of a batch each send draws its own:
+    `error` is then an answer that nobody can give, and `lost`, `hang` and `cut` (the line is cut
+    before this one takes effect) end the whole call there.
     """
 
     kind: FaultKind
@@ -73,6 +75,10 @@ class Receiver:
     limit: float = 5.0
     """The longest time after reading its clock that a hand-over may start, in seconds."""
     port: int = 0
+    batch_size: int = 1
+    """How many sends it takes in one call."""
+    batches: list[int] = field(default_factory=list)
+    """How many sends each batch had that came so far."""
     _faults: list[Fault] = field(default_factory=list)
     _known: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -238,6 +244,12 @@ class _Handler(BaseHTTPRequestHandler):
         kind, _, key = self.path.removeprefix("/v1/").partition("/")
         if kind == "clock":
             self._answer(200, {})
+        elif kind == "describe" and receiver.batch_size > 1:
+            dedupe = {"by": receiver.dedupe}
+            if receiver.dedupe == "Key":
+                dedupe["window"] = receiver.window  # type: ignore[assignment]
+            described = {"contract": "v1", "plugin": "receiver", "version": "1", "dedupe": dedupe}
+            self._answer(200, described | {"batch_size": receiver.batch_size})
         elif kind == "query" and receiver.dedupe == "Query":
             self._answer(200, {"accepted": receiver.took_effect(unquote(key))})
         else:
@@ -246,6 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         receiver = self.server.receiver
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if isinstance(body, list):
+            self._batch(body)
+            return
         if not receiver.begin(body):
             self._answer(408, {"result": "Late"})
             return
@@ -276,7 +291,43 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, {"result": "Accepted", "provider_id": f"p-{body['send_key'][:12]}"})
 
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
+    def _batch(self, bodies: list[dict[str, Any]]) -> None:
+        receiver = self.server.receiver
+        if len(bodies) > receiver.batch_size:
+            self._answer(400, {})
+            return
+        receiver.batches.append(len(bodies))
+        answers: list[dict[str, Any] | None] = []
+        lost = False
+        for body in bodies:
+            fault = receiver.next_fault() if receiver.begin(body) else None
+            if fault and fault.kind in ("hang", "cut"):
+                time.sleep(fault.seconds)
+                self.close_connection = True
+                return
+            lost = lost or bool(fault and fault.kind == "lost")
+            answers.append(self._one_of_batch(body, fault))
+        if lost:
+            self.close_connection = True
+        else:
+            self._answer(200, answers)
+
+    def _one_of_batch(self, body: dict[str, Any], fault: Fault | None) -> dict[str, Any] | None:
+        receiver = self.server.receiver
+        match fault.kind if fault else None:
+            case "error":
+                return None
+            case "not_accepted":
+                return {"result": "NotAccepted", "detail": "busy"}
+            case "rejected":
+                return {"result": "Rejected", "detail": "no such number"}
+            case "slow":
+                time.sleep(fault.seconds if fault else 0)
+        if receiver.take_effect(body) == "late":
+            return {"result": "Late"}
+        return {"result": "Accepted", "provider_id": f"p-{body['send_key'][:12]}"}
+
+    def _answer(self, status: int, body: dict[str, Any] | list[Any]) -> None:
         data = json.dumps(body).encode()
         self.send_response_only(status)
         self.send_header(CLOCK_HEADER, self.server.receiver.clock())

@@ -76,6 +76,23 @@ class RetryBudget:
             self._retries += 1
             return True
 
+    def accepted(self) -> None:
+        """A retry was taken: the provider is well, and it was no more load than a first call. It
+        counts as one, so that what waited through an outage leaves soon after it."""
+        with self._lock:
+            bucket = self._bucket()
+            bucket[1] += 1
+            self._calls += 1
+            if self._retries:
+                self._retries -= 1
+                # The oldest that is left: the window forgets it first.
+                next(one for one in self._buckets if one[2])[2] -= 1
+
+    def left(self) -> int:
+        """How many retries may be made now."""
+        spent = self.spent()
+        return max(0, int(spent.allowed - spent.retries + 1e-9))
+
     def spent(self) -> Spent:
         """What is in the window now."""
         with self._lock:

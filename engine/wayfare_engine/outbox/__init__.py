@@ -1,6 +1,6 @@
 """Sends that take effect once: intent, dispatch, guard, hand-over, outcome."""
 
-from wayfare_engine.outbox.channel import Answer, Channel, Key, NoDedupe, Query, Retry, Send
+from wayfare_engine.outbox.channel import Answer, Channel, Key, NoDedupe, Query, Rate, Retry, Send
 from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.outbox.http_host import HttpHost
 from wayfare_engine.outbox.keys import instance_key, send_key
@@ -16,6 +16,7 @@ __all__ = [
     "Origin",
     "PlannedSend",
     "Query",
+    "Rate",
     "Retry",
     "Send",
     "SendWorker",

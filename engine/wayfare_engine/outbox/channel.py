@@ -5,10 +5,11 @@ The dedupe class decides what happens to a send whose outcome is not known; see 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wayfare_engine.ledger.bodies import Guard
 
@@ -35,18 +36,30 @@ Dedupe = Key | Query | NoDedupe
 
 @dataclass(frozen=True)
 class Retry:
-    """After a definite non-acceptance: pauses that double, until too much time has passed.
+    """After a definite non-acceptance: pauses that grow, until there were too many tries or too
+    much time has passed.
 
-    All in seconds; `give_up_after` counts from when the send was due.
+    Times in seconds; `give_up_after` counts from when the send was due. `attempts` is the number
+    of tries of a channel, the first one included (None: time alone decides). `jitter` is the part
+    of a pause that is random: 1.0 is full jitter, 0.0 none. `budget`: retries that fail are at
+    most this share of the channel's first tries, see `retries`; None: no budget.
     """
 
     pause: float = 1.0
     longest_pause: float = 300.0
     give_up_after: float = 86400.0
+    attempts: int | None = None
+    multiplier: float = 2.0
+    jitter: float = 1.0
+    budget: float | None = 0.2
 
-    def pause_after(self, attempt: int) -> float:
-        """How long to wait after attempt number `attempt` (from 1)."""
-        return float(min(self.pause * 2.0 ** min(attempt - 1, 30), self.longest_pause))
+
+@dataclass(frozen=True)
+class Rate:
+    """At most `count` sends in any `per` seconds, of all workers of the site together."""
+
+    count: int
+    per: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,8 @@ class Send:
     `channel` is the one it goes through now, and `planned` the one it was planned for.
     `partition` is its customer's, see `partitions`. `in_doubt`: an earlier attempt may have taken
     effect, so that only the provider's word on the key can end it; `known_until` is the time up
-    to which the provider surely remembers the key then.
+    to which the provider surely remembers the key then. `tries`: how often its channel definitely
+    did not take it so far.
     """
 
     send_key: str
@@ -70,6 +84,7 @@ class Send:
     planned: str | None = None
     in_doubt: bool = False
     known_until: datetime | None = None
+    tries: int = 0
 
     @property
     def moved(self) -> bool:
@@ -85,6 +100,8 @@ class Result(Enum):
     NOT_ACCEPTED = "NotAccepted"
     LATE = "Late"
     IN_DOUBT = "InDoubt"
+    #: It did not leave, and that is certain: there was something on our side.
+    HELD = "Held"
 
 
 @dataclass(frozen=True)
@@ -136,6 +153,22 @@ class Host(Protocol):
         """For `Query`: whether the key took effect. Raises HostUnreachable."""
 
 
+@runtime_checkable
+class BatchHost(Protocol):
+    """A host that may take several sends in one call."""
+
+    def batch_size(self) -> int:
+        """How many it takes at once, as far as it is known; 1: no batches. Never raises."""
+
+    def hand_over_batch(self, what: Sequence[HandOver]) -> Sequence[Answer]:
+        """`hand_over` of several that have one reading, in one call: an answer each, in order."""
+
+
+def batch_size(host: Host) -> int:
+    """How many sends one call of the host takes."""
+    return max(1, host.batch_size()) if isinstance(host, BatchHost) else 1
+
+
 #: Of a channel of class None: times its concurrency. The way to the store takes a quarter of a
 #: second, so this is some hundred hand-overs a second for each worker.
 _AHEAD = 16
@@ -146,10 +179,13 @@ class Channel:
     """A way out, as the outbox sees it.
 
     `same_account`: both sites use one account at the provider, so that a key or a question from
-    either means the same there. `concurrency` is the number of hand-overs at a time, `ahead` how
-    many sends may be dispatched and without an outcome: a worker that dies leaves so many in doubt,
-    which for a provider that can neither tell a repeat nor be asked are `Unknown` for ever.
-    `fallback` is the channel that goes on with what this one definitely did not take.
+    either means the same there. `concurrency` is the number of calls of the host at a time (one
+    call is one send, or one batch where the host takes them), `queue` how many sends may wait for
+    one: more are not dispatched. `rate` spaces them out. `timeout` is the longest time of one call
+    in seconds, where it is less than H.
+    `ahead` is how many sends may be dispatched and without an outcome: a worker that dies leaves so
+    many in doubt, which for a provider that can neither tell a repeat nor be asked are `Unknown`
+    for ever. `fallback` is the channel that goes on with what this one definitely did not take.
     """
 
     name: str
@@ -161,6 +197,9 @@ class Channel:
     ahead: int | None = None
     retry: Retry = field(default_factory=Retry)
     fallback: str | None = None
+    queue: int = 10_000
+    rate: Rate | None = None
+    timeout: float | None = None
 
     @property
     def most_ahead(self) -> int | None:

@@ -6,6 +6,7 @@ the object store. (Model: `dispatch`, then `seal`, then `send`.)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,36 +20,44 @@ from wayfare_engine.ledger.bodies import Dispatch, Outcome
 from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.checks import Check, Elsewhere, Later, Refused, ask, expiry
 from wayfare_engine.outbox.facts import Origin, record
-from wayfare_engine.outbox.holds import hold
+from wayfare_engine.outbox.holds import hold, release
+from wayfare_engine.outbox.retries import Retries
 
 _writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is written")
 _written = crash_point("outbox.dispatch.written", "dispatches are committed; nothing has left")
 
-# A customer's sends go one after the other: nothing is taken for whom another is under way. A send
-# that a merge decides about just now is left to the next turn. A channel that is full holds up its
-# customers' later sends: they go in the order in which they are due.
+# A customer's sends go one after the other: nothing is taken for whom another is under way, or is
+# due earlier and not set aside. Each channel is asked for as much as it has room for, so that no
+# channel's backlog takes the place of another's. A send that a merge decides about just now is left
+# to the next turn.
 _OPEN = """
-SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), o.payload::text,
-    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
-FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
-WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
-    AND o.attempt <= o.outcome_attempt
-    AND o.due <= %(now)s
-    AND coalesce(o.fallback, o.channel) = ANY(%(channels)s)
-    AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
-    AND (h.until IS NULL OR h.until <= %(now)s)
-    AND o.customer_id <> ALL(%(busy)s)
-    AND (NOT %(some_full)s OR NOT EXISTS (
-        SELECT FROM wayfare.outbox p
-        WHERE p.customer_id = o.customer_id AND coalesce(p.fallback, p.channel) = ANY(%(full)s)
-            AND (p.due, p.send_key) < (o.due, o.send_key)
-            AND (p.outcome IS NULL OR p.outcome IN ('NotAccepted', 'Held'))
-            AND p.attempt <= p.outcome_attempt
-            AND NOT EXISTS (SELECT FROM wayfare.send_holds q
-                WHERE q.send_key = p.send_key AND q.until > %(now)s)))
-ORDER BY o.due, o.send_key
-LIMIT %(limit)s
-FOR UPDATE OF o SKIP LOCKED
+SELECT turn.* FROM unnest(%(channels)s::text[], %(limits)s::int[]) AS c (name, most)
+CROSS JOIN LATERAL (
+    SELECT o.send_key, o.customer_id, c.name, o.payload::text, o.outcome_attempt, o.due, o.expires,
+        wayfare.send_partition(o.customer_id), o.channel, coalesce(h.tries, 0)
+    FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
+    WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
+        AND o.attempt <= o.outcome_attempt
+        AND o.due <= %(now)s
+        AND coalesce(o.fallback, o.channel) = c.name
+        AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
+        AND (h.until IS NULL OR h.until <= %(now)s)
+        AND (h.tries IS NULL OR h.tries = 0 OR c.name <> ALL(%(spent)s))
+        AND o.customer_id <> ALL(%(busy)s)
+        AND (%(alone)s OR NOT EXISTS (
+            SELECT FROM wayfare.outbox p LEFT JOIN wayfare.send_holds q USING (send_key)
+            WHERE p.customer_id = o.customer_id
+                AND p.due <= o.due AND (p.due, p.send_key) < (o.due, o.send_key)
+                AND coalesce(p.fallback, p.channel) = ANY(%(all)s)
+                AND (p.outcome IS NULL OR p.outcome IN ('NotAccepted', 'Held'))
+                AND p.attempt <= p.outcome_attempt
+                AND (q.until IS NULL OR q.until <= %(now)s)
+                AND (q.tries IS NULL OR q.tries = 0
+                    OR coalesce(p.fallback, p.channel) <> ALL(%(spent)s))))
+    ORDER BY o.due, o.send_key
+    LIMIT c.most
+    FOR UPDATE OF o SKIP LOCKED
+) turn
 """
 
 
@@ -75,46 +84,61 @@ def take_turns(
     checks: Sequence[Check],
     limit: int,
     room: Mapping[str, int],
+    retries: Retries | None = None,
 ) -> Turn:
-    """Dispatch what is due, at most one send a customer, and no more of a channel than there is
-    `room` for (no limit where it says nothing). The caller owns the partitions.
+    """Dispatch what is due: at most one send a customer, `limit` in all, and no more of a channel
+    than there is `room` for (no limit where it says nothing) and `retries` allow. The caller owns
+    the partitions.
 
     Raises StaleEpoch when the epoch is over at this database, and psycopg.Error.
     """
     now = origin.clock()
-    full = [name for name in channels if room.get(name, 1) <= 0]
+    most = {name: min(limit, room.get(name, limit)) for name in channels}
+    open_ones = [name for name in channels if most[name] > 0]
+    if not open_ones:
+        return Turn()
     with connection.transaction():
         found = connection.execute(
             _OPEN,
             {
                 "now": now,
-                "channels": [name for name in channels if name not in full],
-                "full": full,
-                "some_full": bool(full),
+                "all": list(channels),
+                "alone": len(channels) == 1,
+                "channels": open_ones,
+                "limits": [most[name] for name in open_ones],
+                "spent": retries.spent() if retries is not None else [],
                 "partitions": list(partitions),
                 "busy": list(busy),
-                "limit": limit,
             },
         ).fetchall()
         first_of: dict[str, Send] = {}
-        for row in found:
-            first_of.setdefault(row[1], Send(*row))
-        sends = _within(list(first_of.values()), room)
+        for row in sorted(found, key=lambda row: (row[5], row[0])):
+            first_of.setdefault(row[1], _send_of(row))
+        sends = _fairly(list(first_of.values()), limit)
+        if retries is not None:
+            sends = retries.admitted(sends)
         turn = dispatch(connection, origin, sends, channels=channels, checks=checks, now=now)
     committed(turn)
     return turn
 
 
-def _within(sends: Sequence[Send], room: Mapping[str, int]) -> list[Send]:
-    """Without those for which their channel has no room."""
-    left = dict(room)
-    found = []
+def _send_of(row: tuple[Any, ...]) -> Send:
+    *known, tries = row
+    send = Send(*known)
+    return replace(send, tries=tries) if tries else send
+
+
+def _fairly(sends: Sequence[Send], limit: int) -> list[Send]:
+    """At most `limit` of them: of each channel its first, then of each its second, and so on."""
+    if len(sends) <= limit:
+        return list(sends)
+    places: Counter[str] = Counter()
+    ranked = []
     for send in sends:
-        if left.get(send.channel, 1) > 0:
-            found.append(send)
-            if send.channel in left:
-                left[send.channel] -= 1
-    return found
+        places[send.channel] += 1
+        ranked.append((places[send.channel], send))
+    ranked.sort(key=lambda one: one[0])
+    return [send for _, send in ranked[:limit]]
 
 
 def dispatch(
@@ -135,6 +159,7 @@ def dispatch(
     rows: list[LedgerRow] = []
     going: list[Send] = []
     holds: dict[str, tuple[datetime, str]] = {}
+    through: list[str] = []
     for send in sends:
         verdict = verdicts.get(send.send_key)
         if isinstance(verdict, Later):
@@ -154,6 +179,7 @@ def dispatch(
                 ),
             )
             rows.append(origin.row(Kind.OUTCOME, send.customer, body, now))
+            through.append(send.send_key)
             continue
         going.append(send)
         rows.append(
@@ -172,6 +198,7 @@ def dispatch(
     tx = 0
     with connection.transaction():
         hold(connection, holds)
+        release(connection, through)
         if rows:
             _writing()
             tx = record(connection, rows)

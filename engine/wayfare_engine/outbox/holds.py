@@ -11,21 +11,37 @@ from typing import Any
 
 from psycopg import Connection
 
+_HOLD = """
+INSERT INTO wayfare.send_holds (send_key, until, reason, tries)
+SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::int[])
+ON CONFLICT (send_key) DO UPDATE SET until = excluded.until, reason = excluded.reason,
+    tries = greatest(send_holds.tries, excluded.tries)
+"""
 
-def hold(connection: Connection[Any], until: Mapping[str, tuple[datetime, str]]) -> None:
-    """Set aside: send key to (until when, why)."""
+
+def hold(
+    connection: Connection[Any],
+    until: Mapping[str, tuple[datetime, str]],
+    tries: Mapping[str, int] | None = None,
+) -> None:
+    """Set aside: send key to (until when, why). `tries`: how often each was not taken so far,
+    where that changed."""
     if not until:
         return
+    counted = tries or {}
     connection.execute(
-        "INSERT INTO wayfare.send_holds (send_key, until, reason) "
-        "SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) "
-        "ON CONFLICT (send_key) DO UPDATE SET until = excluded.until, reason = excluded.reason",
-        (list(until), [u for u, _ in until.values()], [why for _, why in until.values()]),
+        _HOLD,
+        (
+            list(until),
+            [u for u, _ in until.values()],
+            [why for _, why in until.values()],
+            [counted.get(key, 0) for key in until],
+        ),
     )
 
 
 def release(connection: Connection[Any], send_keys: Sequence[str]) -> None:
-    """Forget the holds of sends that are through."""
+    """Forget the holds of sends that are through, or go on through another channel."""
     if send_keys:
         connection.execute(
             "DELETE FROM wayfare.send_holds WHERE send_key = ANY(%s)", (list(send_keys),)

@@ -1,28 +1,50 @@
 """A channel host over HTTP/1.1 (`channels.contract`): one connection a thread, and every answer
 carries its clock.
 
-What an answer means is decided here and nowhere else. Only a refused connection and a status that
-the contract names are definite; everything else, a plain 500 too, leaves the send in doubt.
+What an answer means is decided in `answers`; here, that only a refused connection is definite when
+there is none.
 """
 
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
-import msgspec
-
-from wayfare_engine.channels.contract import CLOCK_HEADER, UNREADABLE, VERSION
+from wayfare_engine.channels.contract import CLOCK_HEADER, VERSION
+from wayfare_engine.outbox.answers import (
+    Unreadable,
+    described,
+    encoded,
+    meaning,
+    meanings,
+    took_effect,
+)
 from wayfare_engine.outbox.channel import Answer, HandOver, HostUnreachable, Reading, Result
 
 #: A connection that was idle for longer may be closed under us just as we send: take a new one.
 _IDLE_SECONDS = 1.0
 _SLACK_SECONDS = 0.2
+#: How long what a host says of itself is taken for true, and until it is asked again in vain.
+_DESCRIBE_SECONDS = 60.0
+_ASK_AGAIN_SECONDS = 1.0
+_BROKEN = (OSError, http.client.HTTPException, ValueError)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Described:
+    batch_size: int
+    again_at: float
+
+
+_NOTHING = _Described(1, float("-inf"))
 
 
 class _Line(threading.local):
@@ -40,6 +62,8 @@ class HttpHost:
         self._connect_seconds = connect_seconds
         self._line = _Line()
         self._newest: Reading | None = None
+        self._described = _NOTHING
+        self._describing = threading.Lock()
 
     def reading(self, youngest: float) -> Reading:
         """See `Host.reading`; asks only when no answer of late carried one."""
@@ -48,7 +72,7 @@ class HttpHost:
             return newest
         try:
             self._call("GET", f"/{VERSION}/clock", None, self._connect_seconds)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except _BROKEN as error:
             raise HostUnreachable(_said(error)) from None
         newest = self._newest
         if newest is None or newest.received_at < youngest:
@@ -57,41 +81,62 @@ class HttpHost:
 
     def hand_over(self, what: HandOver) -> Answer:
         """See `Host.hand_over`."""
-        send = what.send
-        body = msgspec.json.encode(
-            {
-                "send_key": send.send_key,
-                "customer": send.customer,
-                "channel": send.channel,
-                "site": what.site,
-                "epoch": what.epoch,
-                "attempt": send.attempt,
-                "remaining": round(what.remaining, 6),
-                "clock": what.reading.text,
-                "payload": msgspec.Raw(send.payload.encode()),
-            }
-        )
+        return self._hand_over("send", encoded(what), what.remaining, meaning)
+
+    def hand_over_batch(self, what: Sequence[HandOver]) -> Sequence[Answer]:
+        """See `BatchHost.hand_over_batch`. A batch that the host cannot read is handed over one by
+        one: nothing of it started, and one of it should not keep the others."""
+        body = b"[" + b",".join(map(encoded, what)) + b"]"
+        least = min(one.remaining for one in what)
+        found = self._hand_over("send-batch", body, least, partial(meanings, len(what)))
+        if isinstance(found, Unreadable):
+            self._described = _NOTHING
+            return [self.hand_over(one) for one in what]
+        return [found] * len(what) if isinstance(found, Answer) else found
+
+    def batch_size(self) -> int:
+        """See `BatchHost.batch_size`; asks the host when it was not asked of late."""
+        known = self._described
+        if self._boottime() < known.again_at or not self._describing.acquire(blocking=False):
+            return known.batch_size
         try:
-            self._open(what.remaining + _SLACK_SECONDS)
+            self._described = self._describe(known)
+        finally:
+            self._describing.release()
+        return self._described.batch_size
+
+    def _describe(self, known: _Described) -> _Described:
+        try:
+            status, data = self._call("GET", f"/{VERSION}/describe", None, self._connect_seconds)
+        except _BROKEN:
+            return _Described(known.batch_size, self._boottime() + _ASK_AGAIN_SECONDS)
+        size = described(status, data)
+        return _Described(size, self._boottime() + _DESCRIBE_SECONDS)
+
+    def _hand_over(
+        self, path: str, body: bytes, remaining: float, meant: Callable[[int, bytes], T]
+    ) -> T | Answer:
+        seconds = remaining + _SLACK_SECONDS
+        try:
+            self._open(seconds)
         except OSError as error:
             return Answer(Result.NOT_ACCEPTED, f"no connection: {_said(error)}")
         try:
-            status, said = self._call(
-                "POST", f"/{VERSION}/send", body, what.remaining + _SLACK_SECONDS
-            )
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            status, data = self._call("POST", f"/{VERSION}/{path}", body, seconds)
+        except _BROKEN as error:
             return Answer(Result.IN_DOUBT, _said(error))
-        return _meaning(status, said)
+        return meant(status, data)
 
     def took_effect(self, send_key: str, seconds: float) -> bool:
         """See `Host.took_effect`."""
         try:
-            status, said = self._call("GET", f"/{VERSION}/query/{quote(send_key)}", None, seconds)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            status, data = self._call("GET", f"/{VERSION}/query/{quote(send_key)}", None, seconds)
+        except _BROKEN as error:
             raise HostUnreachable(_said(error)) from None
-        if status != 200 or not isinstance(said.get("accepted"), bool):
+        accepted = took_effect(status, data)
+        if accepted is None:
             raise HostUnreachable(f"status {status} to the question about a key")
-        return bool(said["accepted"])
+        return accepted
 
     def _open(self, seconds: float) -> http.client.HTTPConnection:
         line = self._line
@@ -114,7 +159,7 @@ class HttpHost:
 
     def _call(
         self, method: str, path: str, body: bytes | None, seconds: float
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[int, bytes]:
         connection = self._open(seconds)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
@@ -129,33 +174,12 @@ class HttpHost:
             self._newest = Reading(clock, self._boottime())
         if answer.will_close:
             self._close()
-        said = json.loads(data) if data else {}
-        return answer.status, said if isinstance(said, dict) else {}
+        return answer.status, data
 
     def _close(self) -> None:
         connection, self._line.connection = self._line.connection, None
         if connection is not None:
             connection.close()
-
-
-def _meaning(status: int, said: dict[str, Any]) -> Answer:
-    detail = str(said.get("detail", ""))
-    match (status, said.get("result")):
-        case (200, "Accepted"):
-            provider_id = said.get("provider_id")
-            return Answer(
-                Result.ACCEPTED, detail, None if provider_id is None else str(provider_id)
-            )
-        case (422, "Rejected"):
-            return Answer(Result.REJECTED, detail)
-        case (503, "NotAccepted"):
-            return Answer(Result.NOT_ACCEPTED, detail)
-        case (408, "Late"):
-            return Answer(Result.LATE, "the host refused a late start")
-    if status in UNREADABLE:
-        # Nothing of this attempt; of an earlier one it says nothing, as a rejection would.
-        return Answer(Result.NOT_ACCEPTED, f"the host cannot read the hand-over: {detail}"[:300])
-    return Answer(Result.IN_DOUBT, f"status {status} without a declared result")
 
 
 def _said(error: BaseException) -> str:

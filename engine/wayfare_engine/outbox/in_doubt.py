@@ -14,7 +14,7 @@ started; from then on it has taken effect or never will.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ _MARGIN = 0.1
 _DISPATCHED = """
 SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
     o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel,
-    o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
+    coalesce(h.tries, 0), o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
 FROM wayfare.outbox o
 LEFT JOIN wayfare.send_holds h USING (send_key)
 WHERE o.attempt > o.outcome_attempt
@@ -94,7 +94,7 @@ def in_doubt(
             "limit": limit,
         },
     ).fetchall()
-    return [InDoubt(Send(*row[:9]), *row[9:]) for row in found]
+    return [InDoubt(replace(Send(*row[:9]), tries=row[9]), *row[10:]) for row in found]
 
 
 def what_to_do(

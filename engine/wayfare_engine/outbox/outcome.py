@@ -6,9 +6,11 @@ in doubt has no outcome yet.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any, Literal
 
 from psycopg import Connection
@@ -19,6 +21,7 @@ from wayfare_engine.ledger.bodies import Outcome
 from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.facts import Origin, record
 from wayfare_engine.outbox.holds import hold, release
+from wayfare_engine.outbox.retries import Retries, too_many
 
 _writing = crash_point("outbox.outcome.writing", "hand-overs ended; nothing is written")
 _written = crash_point("outbox.outcome.written", "the outcomes are committed")
@@ -47,12 +50,14 @@ class Doubt:
 
 @dataclass(frozen=True)
 class OutcomeBatch:
-    """Rows with their ids: a batch whose commit was not answered is written again as it is."""
+    """Rows with their ids: a batch whose commit was not answered is written again as it is.
+    `pauses`: seconds until what waits is looked at again, by send key."""
 
     ended: tuple[Ended, ...]
     doubts: tuple[Doubt, ...]
     rows: tuple[LedgerRow, ...]
     at: datetime
+    pauses: Mapping[str, float]
 
     @property
     def send_keys(self) -> list[str]:
@@ -65,10 +70,12 @@ def outcome_batch(
     doubts: Sequence[Doubt],
     channels: Mapping[str, Channel],
     origin: Origin,
+    retries: Retries | None = None,
 ) -> OutcomeBatch:
-    """Make the rows. A send that was not accepted for too long is given up: `Rejected`. What its
-    channel rejected goes on through the fallback, if there is one."""
+    """Make the rows. A send that was not accepted too often or for too long is given up:
+    `Rejected`. What its channel rejected goes on through the fallback, if there is one."""
     at = origin.clock()
+    retries = retries or Retries(channels, clock=time.monotonic, random=Random())  # noqa: S311
     final = tuple(fall_back(_given_up(e, channels, at), channels) for e in ended)
     rows = tuple(
         origin.row(
@@ -86,31 +93,30 @@ def outcome_batch(
         )
         for e in final
     )
-    return OutcomeBatch(final, tuple(doubts), rows, at)
+    pauses = {e.send.send_key: retries.pause(e.send, e.send.tries + 1) for e in final if _waits(e)}
+    pauses |= {d.send.send_key: retries.pause(d.send, d.send.attempt) for d in doubts}
+    return OutcomeBatch(final, tuple(doubts), rows, at, pauses)
 
 
-def write_outcomes(
-    connection: Connection[Any], batch: OutcomeBatch, channels: Mapping[str, Channel]
-) -> None:
+def write_outcomes(connection: Connection[Any], batch: OutcomeBatch) -> None:
     """Write the batch, once however often it is called with it.
 
     Raises StaleEpoch when the epoch is over at this database, and psycopg.Error.
     """
+    waiting = {e.send.send_key: e.detail or "not accepted" for e in batch.ended if _waits(e)}
+    waiting |= {d.send.send_key: f"in doubt: {d.detail}" for d in batch.doubts}
     holds = {
-        send.send_key: (batch.at + _pause(send, channels), detail or "not accepted")
-        for send, detail in (
-            *((e.send, e.detail) for e in batch.ended if _waits(e)),
-            *((d.send, f"in doubt: {d.detail}") for d in batch.doubts),
-        )
+        key: (batch.at + timedelta(seconds=batch.pauses[key]), why) for key, why in waiting.items()
     }
+    tries = {e.send.send_key: e.send.tries + 1 for e in batch.ended if _waits(e)}
     with connection.transaction():
         if batch.rows and _present(connection, batch.rows[0]):
             return
         _writing()
         if batch.rows:
             record(connection, batch.rows)
-        hold(connection, holds)
-        release(connection, [e.send.send_key for e in batch.ended if not _waits(e)])
+        hold(connection, holds, tries)
+        release(connection, [e.send.send_key for e in batch.ended if _is_through(e)])
     _written()
 
 
@@ -120,12 +126,12 @@ def _present(connection: Connection[Any], row: LedgerRow) -> bool:
 
 
 def _given_up(ended: Ended, channels: Mapping[str, Channel], at: datetime) -> Ended:
+    if ended.result != "NotAccepted":
+        return ended
     too_long = at - ended.send.due > timedelta(seconds=give_up_after(ended.send, channels))
-    if ended.result == "NotAccepted" and too_long:
-        return replace(
-            ended, result="Rejected", detail=f"given up, not accepted: {ended.detail}"[:300]
-        )
-    return ended
+    if not too_long and not too_many(ended.send, channels[ended.send.channel].retry):
+        return ended
+    return replace(ended, result="Rejected", detail=f"given up, not accepted: {ended.detail}"[:300])
 
 
 def fall_back(ended: Ended, channels: Mapping[str, Channel]) -> Ended:
@@ -153,12 +159,16 @@ def give_up_after(send: Send, channels: Mapping[str, Channel]) -> float:
     return total + channels[send.channel].retry.give_up_after
 
 
+def _moves(ended: Ended) -> bool:
+    return ended.fallback is not None and ended.fallback != ended.send.channel
+
+
 def _waits(ended: Ended) -> bool:
     """Whether it pauses before its next turn: not when another channel takes it over."""
-    moves = ended.fallback is not None and ended.fallback != ended.send.channel
-    return ended.result == "NotAccepted" and not moves
+    return ended.result == "NotAccepted" and not _moves(ended)
 
 
-def _pause(send: Send, channels: Mapping[str, Channel]) -> timedelta:
-    retry = channels[send.channel].retry
-    return timedelta(seconds=retry.pause_after(send.attempt))
+def _is_through(ended: Ended) -> bool:
+    """Whether its channel has no more to do with it. What is held has its turn at once, and keeps
+    the count of its tries."""
+    return not _waits(ended) and (ended.result != "Held" or _moves(ended))

@@ -33,6 +33,11 @@ class Partitions:
         """What this session holds."""
         return self._held.keys()
 
+    @property
+    def part(self) -> float:
+        """This session's part of all customers, from 0 to 1."""
+        return len(self._held) / PARTITIONS
+
     def held_since(self, partition: int) -> float:
         """When it was taken, CLOCK_BOOTTIME seconds; infinity when it is not held."""
         return self._held.get(partition, math.inf)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from wayfare_engine.outbox.channel import Send
 from wayfare_engine.outbox.outcome import Doubt, Ended
@@ -16,6 +17,7 @@ class UnderWay:
         self._boottime = boottime
         self._lock = threading.Lock()
         self._sends: dict[str, Send] = {}
+        self._of: Counter[str] = Counter()
         self._ended: list[Ended] = []
         self._doubts: list[Doubt] = []
         self._doubtful_until: dict[str, float] = {}
@@ -27,18 +29,19 @@ class UnderWay:
 
     def of(self, channel: str) -> int:
         """How many of them are of this channel."""
-        with self._lock:
-            return sum(1 for send in self._sends.values() if send.channel == channel)
+        return self._of[channel]
 
-    def enter(self, send: Send) -> None:
-        """It was dispatched."""
+    def enter(self, sends: Sequence[Send]) -> None:
+        """They were dispatched, or are to be asked about. None of them is under way."""
         with self._lock:
-            self._sends[send.send_key] = send
+            for send in sends:
+                self._sends[send.send_key] = send
+                self._of[send.channel] += 1
 
-    def end(self, ended: Ended) -> None:
-        """It ended; it stays under way until `written`."""
+    def end(self, *ended: Ended) -> None:
+        """They ended; they stay under way until they `leave`."""
         with self._lock:
-            self._ended.append(ended)
+            self._ended.extend(ended)
         self.news.set()
 
     def doubt(self, doubt: Doubt, seconds: float) -> None:
@@ -60,7 +63,9 @@ class UnderWay:
         """Their outcome is written, or their doubt is on record."""
         with self._lock:
             for key in send_keys:
-                self._sends.pop(key, None)
+                send = self._sends.pop(key, None)
+                if send is not None:
+                    self._of[send.channel] -= 1
 
     def settled(self, send_key: str) -> bool:
         """Whether a hand-over of ours that went wrong can by now no longer take effect."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from random import Random, SystemRandom
 from typing import Any
 
 import psycopg
@@ -27,6 +28,7 @@ from wayfare_engine.outbox.outcome import OutcomeBatch, outcome_batch, write_out
 from wayfare_engine.outbox.partitions import Partitions
 from wayfare_engine.outbox.pipeline import Pipeline
 from wayfare_engine.outbox.resolve import resolve
+from wayfare_engine.outbox.retries import Retries
 from wayfare_engine.outbox.under_way import UnderWay
 from wayfare_engine.store.postgresql import Away, patient
 
@@ -41,7 +43,8 @@ class SendWorker:
     `window` is H in seconds, less what clock errors may take (`Terms.carried`); `guard` is this
     process's own. `checks` come after expiry and opt-outs, which are always asked; `breakers` are
     of those channels that have one. `batch` is the number of sends in one transaction, `capacity`
-    the number under way at a time. Raises FallbackProblem.
+    the most of one channel under way at a time. `random` varies the pauses between tries. Raises
+    FallbackProblem, and BadLimit for a channel's limits that cannot work.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SendWorker:
         balance_seconds: float = 1.0,
         batch: int = 500,
         capacity: int = 4000,
+        random: Random | None = None,
     ) -> None:
         self._dsn = patient(dsn, "wayfare-outbox")
         self._origin = origin
@@ -74,6 +78,7 @@ class SendWorker:
         self._batch = batch
         self._capacity = capacity
         self._under_way = UnderWay(boottime)
+        self._retries = Retries(channels, clock=boottime, random=random or SystemRandom())
         self._unwritten: OutcomeBatch | None = None
         self._generation = 0
         self._alive_at = float("-inf")
@@ -96,6 +101,7 @@ class SendWorker:
             session_alive_at=lambda: self._alive_at,
             generation=lambda: self._generation,
             breakers=self._breakers,
+            retries=self._retries,
         )
         try:
             while not stop.is_set():
@@ -120,6 +126,8 @@ class SendWorker:
             self._write(session)
             if began >= balance_at:
                 partitions.balance(self._under_way.partitions())
+                if partitions.part:
+                    pipeline.share(partitions.part)
                 balance_at = began + self._balance_seconds
             taken = 0
             if self._guard.may_send() > 0:
@@ -139,9 +147,6 @@ class SendWorker:
     def _take_turns(
         self, session: Connection[Any], partitions: Partitions, pipeline: Pipeline
     ) -> int:
-        room = min(self._batch, self._capacity - len(self._under_way))
-        if room <= 0:
-            return 0
         turn = take_turns(
             session,
             self._origin,
@@ -149,12 +154,12 @@ class SendWorker:
             partitions=partitions.held,
             busy=self._under_way.customers(),
             checks=self._checks,
-            limit=room,
+            limit=self._batch,
             room={
-                name: ahead - self._under_way.of(name)
-                for name, channel in self._channels.items()
-                if (ahead := channel.most_ahead) is not None
+                name: min(room, self._capacity - self._under_way.of(name))
+                for name, room in pipeline.room().items()
             },
+            retries=self._retries,
         )
         self._enter(turn, pipeline)
         return len(turn.sends)
@@ -193,11 +198,10 @@ class SendWorker:
             session, settled, self._origin, channels=self._channels, checks=self._checks
         )
         self._enter(resolved.repeated, pipeline)
-        for ended in resolved.unknown:
-            self._under_way.enter(ended.send)
-            self._under_way.end(ended)
+        self._under_way.enter([ended.send for ended in resolved.unknown])
+        self._under_way.end(*resolved.unknown)
+        self._under_way.enter([question.send for question in resolved.questions])
         for question in resolved.questions:
-            self._under_way.enter(question.send)
             pipeline.ask(question)
         log.info(
             "outbox.in_doubt",
@@ -207,8 +211,7 @@ class SendWorker:
         )
 
     def _enter(self, turn: Turn, pipeline: Pipeline) -> None:
-        for send in turn.sends:
-            self._under_way.enter(send)
+        self._under_way.enter(turn.sends)
         pipeline.put(turn, self._generation)
 
     def _write(self, session: Connection[Any]) -> bool:
@@ -217,9 +220,11 @@ class SendWorker:
             ended, doubts = self._under_way.take_news(self._batch)
             if not ended and not doubts:
                 return False
-            self._unwritten = outcome_batch(ended, doubts, self._channels, self._origin)
+            self._unwritten = outcome_batch(
+                ended, doubts, self._channels, self._origin, self._retries
+            )
         # Kept until it is known to be written: a lost answer must not write it as something else.
-        write_outcomes(session, self._unwritten, self._channels)
+        write_outcomes(session, self._unwritten)
         self._under_way.leave(self._unwritten.send_keys)
         self._unwritten = None
         return True

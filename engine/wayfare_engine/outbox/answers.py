@@ -1,0 +1,124 @@
+"""What goes into a call of a host, and what its answer means: decided here and nowhere else.
+
+Only what the contract names is definite; all else, a plain 500 too, leaves the send in doubt.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from wayfare_engine.channels.contract import UNREADABLE, Description
+from wayfare_engine.outbox.channel import Answer, HandOver, Result
+
+#: There is no such path at a host that takes no batches, and nothing started then.
+_NO_BATCHES = 404
+
+
+class _Said(msgspec.Struct):
+    """An answer, as far as it concerns a worker. Texts may be longer than the contract says."""
+
+    result: str | None = None
+    detail: str = ""
+    provider_id: str | int | None = None
+
+
+class _Accepted(msgspec.Struct):
+    accepted: bool
+
+
+class Unreadable:
+    """The host could not read a batch, or takes none: nothing of it started."""
+
+
+_UNREADABLE = Unreadable()
+_encoder = msgspec.json.Encoder()
+_said = msgspec.json.Decoder(_Said)
+_several = msgspec.json.Decoder(list[_Said | None])
+_accepted = msgspec.json.Decoder(_Accepted)
+_description = msgspec.json.Decoder(Description)
+_RESULTS = {
+    (200, "Accepted"): Result.ACCEPTED,
+    (422, "Rejected"): Result.REJECTED,
+    (503, "NotAccepted"): Result.NOT_ACCEPTED,
+    (408, "Late"): Result.LATE,
+}
+_OF_BATCH = {result: meant for (_, result), meant in _RESULTS.items()}
+
+
+def encoded(what: HandOver) -> bytes:
+    """A hand-over's JSON."""
+    send = what.send
+    return _encoder.encode(
+        {
+            "send_key": send.send_key,
+            "customer": send.customer,
+            "channel": send.channel,
+            "site": what.site,
+            "epoch": what.epoch,
+            "attempt": send.attempt,
+            "remaining": round(what.remaining, 6),
+            "clock": what.reading.text,
+            "payload": msgspec.Raw(send.payload.encode()),
+        }
+    )
+
+
+def meaning(status: int, data: bytes) -> Answer:
+    """Of the answer to one send."""
+    try:
+        said = _said.decode(data) if data else _Said()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        said = _Said()
+    if status in UNREADABLE:
+        # Nothing of this attempt; of an earlier one it says nothing, as a rejection would.
+        text = f"the host cannot read the hand-over: {said.detail}"[:300]
+        return Answer(Result.NOT_ACCEPTED, text)
+    result = _RESULTS.get((status, said.result or ""))
+    if result is None:
+        return Answer(Result.IN_DOUBT, f"status {status} without a declared result")
+    return _answer(result, said)
+
+
+def meanings(count: int, status: int, data: bytes) -> list[Answer] | Unreadable:
+    """Of the answer to a batch of `count` sends: one each, in their order."""
+    if status in (*UNREADABLE, _NO_BATCHES):
+        return _UNREADABLE
+    try:
+        found = _several.decode(data) if status == 200 else []
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = []
+    if len(found) != count:
+        text = f"status {status} without an answer to each of the batch"
+        return [Answer(Result.IN_DOUBT, text)] * count
+    return [_one_of_batch(said) for said in found]
+
+
+def took_effect(status: int, data: bytes) -> bool | None:
+    """Of the answer to a question about a key; None where it is none."""
+    try:
+        return _accepted.decode(data).accepted if status == 200 else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def described(status: int, data: bytes) -> int:
+    """How many sends a host takes at once, by its description; 1 where it gives none."""
+    try:
+        return _description.decode(data).batch_size if status == 200 else 1
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return 1
+
+
+def _one_of_batch(said: _Said | None) -> Answer:
+    result = None if said is None else _OF_BATCH.get(said.result or "")
+    if said is None or result is None:
+        return Answer(Result.IN_DOUBT, "the host cannot say what became of it")
+    return _answer(result, said)
+
+
+def _answer(result: Result, said: _Said) -> Answer:
+    if result is Result.ACCEPTED and said.provider_id is not None:
+        return Answer(result, said.detail, str(said.provider_id))
+    if result is Result.LATE:
+        return Answer(result, "the host refused a late start")
+    return Answer(result, said.detail)

@@ -1,0 +1,23 @@
+"""A send's tries, and finding what is due of one channel without passing over the others'."""
+
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+
+TABLES = """
+-- How often the send's channel definitely did not take it.
+ALTER TABLE wayfare.send_holds ADD COLUMN tries int NOT NULL DEFAULT 0;
+
+DROP INDEX wayfare.outbox_open;
+CREATE INDEX outbox_turn ON wayfare.outbox ((coalesce(fallback, channel)), due)
+    WHERE (outcome IS NULL OR outcome IN ('NotAccepted', 'Held')) AND attempt <= outcome_attempt;
+-- Whether a customer has a send that is due earlier.
+CREATE INDEX outbox_turn_customer ON wayfare.outbox (customer_id, due)
+    WHERE (outcome IS NULL OR outcome IN ('NotAccepted', 'Held')) AND attempt <= outcome_attempt;
+"""
+
+
+def upgrade() -> None:
+    """Create everything."""
+    op.get_bind().exec_driver_sql(TABLES.replace("%", "%%"))
