@@ -93,12 +93,20 @@ class Breaker(Model):
 class Retry(Model):
     """How a failed send is tried again."""
 
-    attempts: int = Field(3, ge=1, le=20, description="Tries in all, the first one included.")
+    attempts: int = Field(
+        10,
+        ge=1,
+        le=50,
+        description="Tries in all, the first one included. What a breaker keeps back is no try.",
+    )
     initial_delay: Duration = Field("1s", description="Time before the second try.")
     max_delay: Duration = Field("5m", description="Longest time between two tries.")
     multiplier: float = Field(2.0, ge=1, le=10, description="By what the time grows every try.")
     jitter_percent: int = Field(
-        20, ge=0, le=100, description="By how much the time is varied at random, in percent."
+        100,
+        ge=0,
+        le=100,
+        description="Which part of the time is random, in percent: 100 spreads tries best.",
     )
     give_up_after: Duration | None = Field(
         None, description="After how long a send is given up; absent means after all attempts."

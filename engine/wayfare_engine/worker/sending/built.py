@@ -22,6 +22,7 @@ from wayfare_engine.outbox.channel import (
     Key,
     NoDedupe,
     Query,
+    Rate,
     Retry,
     Send,
 )
@@ -36,6 +37,8 @@ from wayfare_engine.resources.timing import Cap
 from wayfare_engine.resources.timing import QuietHours as QuietHoursSpec
 
 _PAUSED_SECONDS = 30.0
+#: Where a Channel sets no time, its attempts alone decide; a breaker may be open for days.
+_LONGEST = 30 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Built:
     def channel(self, host: Host) -> Channel:
         """As the outbox sees it. Its fallback stays out: see `with_fallbacks`."""
         limits, retry = self.spec.limits, self.spec.retry
+        rate = limits.rate
         given_up = retry.give_up_after
         return Channel(
             name=self.name,
@@ -82,8 +86,14 @@ class Built:
             retry=Retry(
                 pause=_seconds(retry.initial_delay),
                 longest_pause=_seconds(retry.max_delay),
-                give_up_after=_all_attempts(self.spec) if given_up is None else _seconds(given_up),
+                give_up_after=_LONGEST if given_up is None else _seconds(given_up),
+                attempts=retry.attempts,
+                multiplier=retry.multiplier,
+                jitter=retry.jitter_percent / 100,
             ),
+            queue=limits.queue,
+            rate=None if rate is None else Rate(rate.count, _seconds(rate.per)),
+            timeout=_seconds(limits.timeout),
         )
 
 
@@ -173,16 +183,6 @@ def _dedupe(spec: ChannelSpec, says: Description) -> Dedupe:
     if isinstance(says.dedupe, SaysKey):
         return Key(says.dedupe.window)
     return Query() if isinstance(says.dedupe, SaysQuery) else NoDedupe()
-
-
-def _all_attempts(spec: ChannelSpec) -> float:
-    """How long all attempts take at most, with their pauses."""
-    retry = spec.retry
-    pause, total = _seconds(retry.initial_delay), 0.0
-    for _ in range(retry.attempts - 1):
-        total += min(pause, _seconds(retry.max_delay))
-        pause *= retry.multiplier
-    return total
 
 
 def _seconds(duration: str) -> float:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from wayfare_engine.metrics import SendMetrics
-from wayfare_engine.outbox.channel import Answer, HandOver, Host, Reading, Result
+from wayfare_engine.outbox.channel import (
+    Answer,
+    BatchHost,
+    HandOver,
+    Host,
+    Reading,
+    Result,
+    batch_size,
+)
 
 _SECONDS = 120.0
 #: Calls that the percentile looks at: the last ones of the window.
@@ -47,7 +55,7 @@ class Figures:
         self._times: deque[tuple[float, float]] = deque(maxlen=_MOST)
         self._error: tuple[datetime, str] | None = None
 
-    def saw(self, answers: list[Answer], seconds: float) -> None:
+    def saw(self, answers: Sequence[Answer], seconds: float) -> None:
         """One call, of one send or several, and how long it took."""
         now = self._boottime()
         with self._lock:
@@ -97,6 +105,18 @@ class WatchedHost:
         answer = self._host.hand_over(what)
         self._figures.saw([answer], self._boottime() - began)
         return answer
+
+    def batch_size(self) -> int:
+        """See `BatchHost.batch_size`."""
+        return batch_size(self._host)
+
+    def hand_over_batch(self, what: Sequence[HandOver]) -> Sequence[Answer]:
+        """See `BatchHost.hand_over_batch`."""
+        assert isinstance(self._host, BatchHost)
+        began = self._boottime()
+        answers = self._host.hand_over_batch(what)
+        self._figures.saw(answers, self._boottime() - began)
+        return answers
 
     def took_effect(self, send_key: str, seconds: float) -> bool:
         """See `Host.took_effect`."""
