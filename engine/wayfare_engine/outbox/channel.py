@@ -56,7 +56,8 @@ class Send:
     `channel` is the one it goes through now, and `planned` the one it was planned for.
     `partition` is its customer's, see `partitions`. `in_doubt`: an earlier attempt may have taken
     effect, so that only the provider's word on the key can end it; `known_until` is the time up
-    to which the provider surely remembers the key then.
+    to which the provider surely remembers the key then. `replayed_at`: a person gave it a new turn
+    then, and neither time nor the `replayed_after` attempts before it count any more for retries.
     """
 
     send_key: str
@@ -70,6 +71,8 @@ class Send:
     planned: str | None = None
     in_doubt: bool = False
     known_until: datetime | None = None
+    replayed_at: datetime | None = None
+    replayed_after: int = 0
 
     @property
     def moved(self) -> bool:

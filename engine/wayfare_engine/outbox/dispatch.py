@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.ledger import Kind, LedgerRow
-from wayfare_engine.ledger.bodies import Dispatch, Outcome
+from wayfare_engine.ledger.bodies import Cause, Dispatch, Outcome
 from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.checks import Check, Elsewhere, Later, Refused, ask, expiry
 from wayfare_engine.outbox.facts import Origin, record
@@ -29,8 +29,10 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 # customers' later sends: they go in the order in which they are due.
 _OPEN = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), o.payload::text,
-    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
+    o.outcome_attempt, o.due, coalesce(r.expires, o.expires),
+    wayfare.send_partition(o.customer_id), o.channel, false, NULL, r.at, coalesce(r.attempt, 0)
 FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
+    LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt
     AND o.due <= %(now)s
@@ -135,9 +137,12 @@ def dispatch(
     rows: list[LedgerRow] = []
     going: list[Send] = []
     holds: dict[str, tuple[datetime, str]] = {}
+    by_rule: set[str] = set()
     for send in sends:
         verdict = verdicts.get(send.send_key)
         if isinstance(verdict, Later):
+            if verdict.by_rule:
+                by_rule.add(send.send_key)
             # What expires while it is held back is looked at then, and recorded as expired.
             until = verdict.until if send.expires is None else min(verdict.until, send.expires)
             holds[send.send_key] = (until, verdict.detail)
@@ -152,6 +157,7 @@ def dispatch(
                 fallback=(
                     channels[send.channel].fallback if isinstance(verdict, Elsewhere) else None
                 ),
+                cause=_cause(verdict),
             )
             rows.append(origin.row(Kind.OUTCOME, send.customer, body, now))
             continue
@@ -171,11 +177,16 @@ def dispatch(
         )
     tx = 0
     with connection.transaction():
-        hold(connection, holds)
+        hold(connection, holds, by_rule)
         if rows:
             _writing()
             tx = record(connection, rows)
     return Turn(tuple(going), tx, refused=len(rows) - len(going), held=len(holds))
+
+
+def _cause(verdict: Refused | Elsewhere) -> Cause | None:
+    ends = isinstance(verdict, Refused) and verdict.result != "Accepted"
+    return verdict.cause if isinstance(verdict, Refused) and ends else None
 
 
 def committed(turn: Turn) -> None:
@@ -186,11 +197,14 @@ def committed(turn: Turn) -> None:
 
 _EXPIRED = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), '{}',
-    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
+    o.outcome_attempt, o.due, coalesce(r.expires, o.expires),
+    wayfare.send_partition(o.customer_id), o.channel
 FROM wayfare.outbox o
+    LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt
     AND o.expires <= %(now)s
+    AND coalesce(r.expires, o.expires) <= %(now)s
     AND coalesce(o.fallback, o.channel) = ANY(%(channels)s)
     AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
     AND o.customer_id <> ALL(%(busy)s)

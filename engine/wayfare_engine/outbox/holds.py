@@ -5,22 +5,33 @@ Not a fact of the ledger: a site that takes over asks at once, and the checks de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
 
 
-def hold(connection: Connection[Any], until: Mapping[str, tuple[datetime, str]]) -> None:
-    """Set aside: send key to (until when, why)."""
+def hold(
+    connection: Connection[Any],
+    until: Mapping[str, tuple[datetime, str]],
+    by_rule: Collection[str] = (),
+) -> None:
+    """Set aside: send key to (until when, why). `by_rule` are those that a rule holds back, and not
+    their channel."""
     if not until:
         return
     connection.execute(
-        "INSERT INTO wayfare.send_holds (send_key, until, reason) "
-        "SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) "
-        "ON CONFLICT (send_key) DO UPDATE SET until = excluded.until, reason = excluded.reason",
-        (list(until), [u for u, _ in until.values()], [why for _, why in until.values()]),
+        "INSERT INTO wayfare.send_holds (send_key, until, reason, by_rule) "
+        "SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::boolean[]) "
+        "ON CONFLICT (send_key) DO UPDATE SET until = excluded.until, reason = excluded.reason, "
+        "by_rule = excluded.by_rule",
+        (
+            list(until),
+            [u for u, _ in until.values()],
+            [why for _, why in until.values()],
+            [key in by_rule for key in until],
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.ledger import Kind, LedgerRow
-from wayfare_engine.ledger.bodies import Outcome
+from wayfare_engine.ledger.bodies import Cause, Outcome
 from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.facts import Origin, record
 from wayfare_engine.outbox.holds import hold, release
@@ -28,13 +28,14 @@ Ending = Literal["Accepted", "Rejected", "NotAccepted", "Unknown", "Expired", "H
 
 @dataclass(frozen=True)
 class Ended:
-    """How one hand-over ended."""
+    """How one hand-over ended. What is `Rejected` without a cause was refused by its channel."""
 
     send: Send
     result: Ending
     detail: str = ""
     provider_id: str | None = None
     fallback: str | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def outcome_batch(
                 detail=e.detail,
                 provider_id=e.provider_id,
                 fallback=e.fallback,
+                cause=(e.cause or "Channel") if e.result == "Rejected" else None,
             ),
             at,
         )
@@ -120,10 +122,14 @@ def _present(connection: Connection[Any], row: LedgerRow) -> bool:
 
 
 def _given_up(ended: Ended, channels: Mapping[str, Channel], at: datetime) -> Ended:
-    too_long = at - ended.send.due > timedelta(seconds=give_up_after(ended.send, channels))
+    began = ended.send.replayed_at or ended.send.due
+    too_long = at - began > timedelta(seconds=give_up_after(ended.send, channels))
     if ended.result == "NotAccepted" and too_long:
         return replace(
-            ended, result="Rejected", detail=f"given up, not accepted: {ended.detail}"[:300]
+            ended,
+            result="Rejected",
+            detail=f"given up, not accepted: {ended.detail}"[:300],
+            cause="GivenUp",
         )
     return ended
 
@@ -143,7 +149,7 @@ def fall_back(ended: Ended, channels: Mapping[str, Channel]) -> Ended:
 
 
 def give_up_after(send: Send, channels: Mapping[str, Channel]) -> float:
-    """Seconds from when the send was due: each channel on its way has its own time."""
+    """Seconds from when the send was due, or replayed: each channel on its way has its own time."""
     total, name = 0.0, send.planned or send.channel
     passed: set[str] = set()
     while name != send.channel and name in channels and name not in passed:
@@ -161,4 +167,4 @@ def _waits(ended: Ended) -> bool:
 
 def _pause(send: Send, channels: Mapping[str, Channel]) -> timedelta:
     retry = channels[send.channel].retry
-    return timedelta(seconds=retry.pause_after(send.attempt))
+    return timedelta(seconds=retry.pause_after(send.attempt - send.replayed_after))
