@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import psycopg
 
 from tests.outbox.conftest import Outbox
 from tests.outbox.test_letters import rejected, unknown
+from tests.servers.command import wayfare
 from tests.servers.wait import until
 from wayfare_engine.ledger import fence
 
@@ -20,17 +17,8 @@ BY = ("--by", "ada", "--reason", "the outage is over")
 
 def run(outbox: Outbox, *words: str, code: int = 0) -> tuple[str, str]:
     """What `wayfare channel WORDS` prints, on both streams; it has to end with `code`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYFARE_")}
-    done = subprocess.run(
-        [Path(sys.executable).parent / "wayfare", "channel", *words, "--dsn", outbox.dsn],
-        env=kept,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = wayfare("channel", *words, "--dsn", outbox.dsn)
     assert done.returncode == code, (done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
     return done.stdout, done.stderr
 
 
