@@ -135,6 +135,12 @@ class ReceiptMetrics:
             "Calls with receipts that no secret of the channel signed, or not of now",
             registry=registry,
         )
+        self.callbacks = Counter(
+            "wayfare_callbacks_total",
+            "Providers' own calls and what became of them: taken, refused, not-now",
+            ["answer"],
+            registry=registry,
+        )
 
 
 class WorkerMetrics:

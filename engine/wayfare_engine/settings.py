@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from wayfare_engine.errors import MISSING, SaidToPeople
 
@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     event_repeat_seconds: float = Field(default=86400.0, ge=60)
     receipts_body_limit: int = Field(default=1024 * 1024, ge=1024)
     receipt_secrets_dir: Path | None = None
+    callbacks_body_limit: int = Field(default=128 * 1024, ge=1024, le=160 * 1024)
+    callback_seconds: float = Field(default=5.0, gt=0, le=60)
+    channel_hosts: dict[str, str] = Field(default_factory=dict)
     ledger_flush_seconds: float = Field(default=0.05, gt=0, le=5)
     ledger_capacity: int = Field(default=100_000, ge=1)
     control_jwks_file: Path | None = None
@@ -108,6 +111,8 @@ def load_settings(**overrides: object) -> Settings:
     """Settings from the environment; raises MissingSetting with the variable to set."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
+    except SettingsError:
+        raise MissingSetting("WAYFARE_CHANNEL_HOSTS", "is no JSON object") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = "WAYFARE_" + str(first["loc"][0]).upper() if first["loc"] else "the environment"

@@ -93,6 +93,22 @@ def draw(source: random.Random, kinds: tuple[Kind, ...] = ORDINARY) -> LedgerRow
                 detail=source.choice(("", "why\x00")),
                 provider_id=source.choice((None, "p1", "p2")),
                 fallback=source.choice((None, "mail")),
+                cause=source.choice((None, "Channel", "Rule")),
+            )
+        case Kind.RULING:
+            customer = SENDS[send]
+            body = bodies.Ruling(
+                send_key=send,
+                number=source.randrange(1, 4),
+                action=source.choice(("Replay", "Drop", "Undo")),
+                attempt=source.randrange(1, 4),
+                by="x",
+                reason=source.choice(("", "why\x00")),
+                statement=source.choice((None, "asked")),
+                expires=None if source.random() < 0.5 else at,
+                outcome=source.choice((None, "NotAccepted", "Unknown")),
+                ended=source.choice(("Rejected", "Unknown")),
+                detail=source.choice(("", "why\x00")),
             )
         case Kind.RECEIPT:
             customer = SENDS[send]

@@ -51,6 +51,19 @@ def outcome(result: Any) -> bodies.Outcome:
     return bodies.Outcome(send_key="s", attempt=1, result=result)
 
 
+def ruling(action: Any, result: Any) -> bodies.Ruling:
+    return bodies.Ruling(
+        send_key="s",
+        number=1,
+        action=action,
+        attempt=2,
+        by="ada",
+        reason="asked",
+        outcome=result,
+        ended="Rejected",
+    )
+
+
 def arm(name: str = "a") -> bodies.Assignment:
     return bodies.Assignment(experiment="e", customer="ada", arm=name)
 
@@ -80,6 +93,10 @@ CASES = [
     Case("customer-erased", row(Kind.EVENT, EVENT), Known(erased={"ada"})),
     Case("fact", row(Kind.EVENT, EVENT), Known()),
     Case("fact", row(Kind.RECEIPT, bodies.Receipt(send_key="s", state="read")), Known()),
+    Case("ruling-set-aside", row(Kind.RULING, ruling("Drop", None)), Known()),
+    Case("ruling-set-aside", row(Kind.RULING, ruling("Undo", None)), Known()),
+    Case("ruling-replayed", row(Kind.RULING, ruling("Replay", "NotAccepted")), Known()),
+    Case("ruling-replayed", row(Kind.RULING, ruling("Undo", "Rejected")), Known()),
     Case("event-repeated", row(Kind.EVENT, EVENT), Known(repeats={"order": OTHER})),
     Case("send-planned", row(Kind.INTENT, intent()), Known(instances={"i": 1})),
     Case("send-known", row(Kind.INTENT, intent()), Known(sends={"s": SendState(True, None)})),

@@ -11,6 +11,8 @@ import msgspec
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from wayfare_engine.api.callbacks import PATH as CALLBACKS
+from wayfare_engine.api.callbacks import take_callback
 from wayfare_engine.api.decisions import (
     PATH,
     DecisionRequest,
@@ -20,6 +22,9 @@ from wayfare_engine.api.decisions import (
 from wayfare_engine.api.events import MOST, EventRequest, EventsResponse, write_events
 from wayfare_engine.api.events import PATH as EVENTS
 from wayfare_engine.api.explain import DecisionRecord, Explainer
+from wayfare_engine.api.opt_outs import MOST as MOST_OPT_OUTS
+from wayfare_engine.api.opt_outs import PATH as OPT_OUTS
+from wayfare_engine.api.opt_outs import OptOutRequest, OptOutsResponse, write_opt_outs
 from wayfare_engine.api.page import PAGE
 from wayfare_engine.api.receipts import MOST as MOST_RECEIPTS
 from wayfare_engine.api.receipts import PATH as RECEIPTS
@@ -161,6 +166,47 @@ def make_app(state: ServeState) -> DecisionRoute:
         )
         return Response(body, media_type="application/json")
 
+    @app.get(CALLBACKS, include_in_schema=False)
+    @app.post(
+        CALLBACKS,
+        summary="A provider's own call",
+        description="The raw request goes to the channel's plugin, which proves it and reads the "
+        "receipts in it; they are then as signed ones. Also as GET. It needs no API key. 503: make "
+        "the call again after `Retry-After`.",
+        openapi_extra={"security": []},
+        responses=_responses(ReceiptsResponse, 400, 401, 408, 413, 503),
+    )
+    async def callbacks(
+        request: Request, channel: Annotated[str, Path(max_length=127)]
+    ) -> Response:
+        body = await take_callback(
+            request,
+            channel,
+            limit=state.settings.callbacks_body_limit,
+            callbacks=state.callbacks,
+            postgresql=state.postgresql,
+            writer=state.facts,
+            metrics=state.metrics.receipts,
+            clock=state.clock,
+        )
+        return Response(body, media_type="application/json")
+
+    @app.post(
+        OPT_OUTS,
+        summary="Write opt-outs",
+        description=f"One opt-out, or an array of at most {MOST_OPT_OUTS}. 200 once all are "
+        "committed: no send's turn passes them from then on. 503: nothing is acknowledged; send "
+        "the same again after `Retry-After`. Scope: opt-outs:write.",
+        openapi_extra={"requestBody": _one_or_many(OptOutRequest, MOST_OPT_OUTS)},
+        responses=_responses(OptOutsResponse, 400, 401, 403, 408, 413, 422, 503),
+    )
+    async def opt_outs(request: Request) -> Response:
+        key = credential(list(request.scope["headers"]))
+        state.authenticator.require(key, Scope.OPT_OUTS_WRITE)
+        raw = await read_body(request.scope, request.receive, state.settings.events_body_limit)
+        body = await write_opt_outs(raw, state.facts, state.clock)
+        return Response(body, media_type="application/json")
+
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:
         return {"alive": True}
@@ -251,6 +297,8 @@ def _with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
                     DecisionRecord,
                     EventRequest,
                     EventsResponse,
+                    OptOutRequest,
+                    OptOutsResponse,
                     ReceiptRequest,
                     ReceiptsResponse,
                 ],

@@ -73,14 +73,20 @@ async def write_events(
 ) -> tuple[int, bytes]:
     """Status and body of the answer. 202 when the events are committed, and the journal did not
     have them within `wait_seconds`. Raises Problem; nothing is acknowledged then."""
-    facts = decode(raw, clock())
+    done = await acknowledged(writer, decode(raw, clock()), ack=ack, wait_seconds=wait_seconds)
+    return (200 if done.ack is ack else 202), _answer(done)
+
+
+async def acknowledged(
+    writer: CommittedWriter, facts: Sequence[Fact], *, ack: Ack, wait_seconds: float
+) -> Acknowledged:
+    """Write them. Raises Problem; nothing is acknowledged then."""
     try:
-        done = await writer.write(facts, ack=ack, journal_seconds=wait_seconds)
+        return await writer.write(facts, ack=ack, journal_seconds=wait_seconds)
     except NotAcknowledged as error:
         status, kind, again = _PROBLEMS[error.why]
         headers = ((b"retry-after", again),) if again else ()
         raise Problem(status, kind, str(error), headers=headers) from None
-    return (200 if done.ack is ack else 202), _answer(done)
 
 
 def decode(raw: bytes, now: datetime) -> Sequence[Fact]:

@@ -84,30 +84,54 @@ async def write_receipts(
     clock: Callable[[], datetime],
 ) -> bytes:
     """Body of the answer, once everything is committed. Raises Problem."""
-    said = decode(raw, channel, clock())
+    answers = await write_said(
+        decode(raw, channel, clock()),
+        channel,
+        postgresql=postgresql,
+        writer=writer,
+        metrics=metrics,
+    )
+    return receipts_answer(answers)
+
+
+def receipts_answer(answers: list[ReceiptAnswer]) -> bytes:
+    """Body of the answer."""
+    return msgspec.json.encode(ReceiptsResponse(answers))
+
+
+async def write_said(
+    some: list[Said],
+    channel: str,
+    *,
+    postgresql: Postgresql,
+    writer: CommittedWriter,
+    metrics: ReceiptMetrics,
+) -> list[ReceiptAnswer]:
+    """Match, keep and write at most MOST receipts; an answer each, once everything is committed.
+    Raises Problem."""
     try:
         async with postgresql.connection() as connection:
-            found = await matching.match(connection, said)
+            found = await matching.match(connection, some)
             await matching.keep(
                 connection,
-                [one for one, of in zip(said, found, strict=True) if of is None],
+                [one for one, of in zip(some, found, strict=True) if of is None],
             )
-            made = await matching.facts(connection, said, found)
+            made = await matching.facts(connection, some, found)
     except Away:
         raise _away("PostgreSQL is away") from None
-    facts = [fact for some in made for fact in some]
+    facts = [fact for its in made for fact in its]
     try:
         done = await writer.write(facts, ack=Ack.COMMITTED) if facts else None
     except NotAcknowledged as error:
         raise _away(str(error)) from None
     written = iter(done.written if done is not None else ())
     answers = []
-    for some in made:
-        mine = [next(written) for _ in some]
-        answer = ReceiptAnswer(bool(some), bool(mine) and mine[0].repeat)
+    for its in made:
+        mine = [next(written) for _ in its]
+        answer = ReceiptAnswer(bool(its), bool(mine) and mine[0].repeat)
         metrics.receipts.labels(channel, _counted(answer)).inc()
         answers.append(answer)
-    return msgspec.json.encode(ReceiptsResponse(answers))
+    return answers
 
 
 def decode(raw: bytes, channel: str, now: datetime) -> list[Said]:
@@ -120,11 +144,12 @@ def decode(raw: bytes, channel: str, now: datetime) -> list[Said]:
     except MALFORMED as error:
         raise malformed(error) from None
     if isinstance(request, ReceiptRequest):
-        return [_said(request, channel, "$", now)]
-    return [_said(one, channel, f"$[{place}]", now) for place, one in enumerate(request)]
+        return [said(request, channel, "$", now)]
+    return [said(one, channel, f"$[{place}]", now) for place, one in enumerate(request)]
 
 
-def _said(one: ReceiptRequest, channel: str, path: str, now: datetime) -> Said:
+def said(one: ReceiptRequest, channel: str, path: str, now: datetime) -> Said:
+    """A receipt that can be written. Raises Problem 422."""
     if one.send_key is None and one.provider_id is None:
         raise wrong_field(path, "name the send: send_key, or provider_id")
     for name in ("send_key", "provider_id", "detail"):

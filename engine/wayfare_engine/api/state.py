@@ -16,6 +16,7 @@ from wayfare_engine.api.snapshot import SnapshotLoader
 from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
 from wayfare_engine.metrics import ServeMetrics
+from wayfare_engine.receipts.callbacks import Callbacks
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import channel_reports, channels
 from wayfare_engine.store import plans as plans_sql
@@ -31,7 +32,8 @@ _CHANNELS_SECONDS = 3.0
 
 
 class ServeState:
-    """Everything that the routes read. Lives in one event loop."""
+    """Everything that the routes read. Lives in one event loop. `hosts` says where a channel's host
+    is; what the settings say, when it is not given."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class ServeState:
         *,
         clock: Callable[[], datetime],
         ids: Callable[[], uuid.UUID],
+        hosts: Callable[[str], str | None] | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -61,6 +64,9 @@ class ServeState:
             ids=ids,
             watch=self.watch,
             metrics=self.metrics.facts,
+        )
+        self.callbacks = Callbacks(
+            hosts or settings.channel_hosts.get, seconds=settings.callback_seconds
         )
         self.draining = False
         self._away: tuple[str, ...] = ()
@@ -94,6 +100,7 @@ class ServeState:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.callbacks.close()
         await self.facts.stop()
         await self.watch.stop()
         lost = await self.ledger.stop()

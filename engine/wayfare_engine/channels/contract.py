@@ -129,13 +129,15 @@ class Callback(Model, frozen=True):
 
 
 class Receipt(Model, frozen=True):
-    """What a provider says of an earlier send, by its key or by the provider's own name for it."""
+    """What a provider says of an earlier send, by its key or by the provider's own name for it.
+    `opt_out`: the customer wants nothing more of this channel."""
 
     state: State
     at: datetime
     send_key: SendKey | None = None
     provider_id: ShortText | None = None
     detail: ShortText = ""
+    opt_out: bool = False
 
 
 class Rendered(Model, frozen=True):

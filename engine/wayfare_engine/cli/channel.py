@@ -1,4 +1,4 @@
-"""`wayfare channel host | plugins | conform`."""
+"""`wayfare channel host | plugins | conform | dead-letters | unknowns`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from wayfare_engine.cli import channel_conform
+from wayfare_engine.cli import channel_conform, letters
 
 app = typer.Typer(
-    help="Channel hosts: run one, list the plugins there are, try any host.", no_args_is_help=True
+    help="Channels: run a host, list the plugins there are, try any host; dead letters, unknowns.",
+    no_args_is_help=True,
 )
 
 
@@ -30,6 +31,7 @@ def _group() -> None:
 
 
 channel_conform.register(app)
+letters.register(app)
 
 
 @app.command()

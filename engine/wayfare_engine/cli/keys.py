@@ -6,12 +6,13 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wayfare_engine.cli.cluster import run_in_worker
+from wayfare_engine.cli.moments import span
 from wayfare_engine.cli.processes import run
 from wayfare_engine.clock import now
 from wayfare_engine.identity.keys import ApiKey, Scope, new_key
@@ -50,7 +51,7 @@ def create(
 
     Example: wayfare keys create --engine retail --name web-shop --scope decide --expires 90d
     """
-    lifetime = _duration(expires) if expires else None
+    lifetime = span(expires) if expires else None
     scopes = scope or [Scope.DECIDE]
     if engine:
         arguments = ["keys", "create", "--name", name]
@@ -153,14 +154,6 @@ def _facts(key: ApiKey, moment: datetime) -> dict[str, Any]:
         "expires_at": key.expires_at.isoformat() if key.expires_at else None,
         "state": state,
     }
-
-
-def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([dhm])", text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r}: write a number and d, h or m, such as 30d")
-    unit = {"d": "days", "h": "hours", "m": "minutes"}[found[2]]
-    return timedelta(**{unit: int(found[1])})
 
 
 def _with_connection(

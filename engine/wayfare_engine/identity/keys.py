@@ -23,6 +23,7 @@ class Scope(StrEnum):
     DECIDE = "decide"
     DECISIONS_READ = "decisions:read"
     EVENTS_WRITE = "events:write"
+    OPT_OUTS_WRITE = "opt-outs:write"
     ADMIN = "admin"
 
 

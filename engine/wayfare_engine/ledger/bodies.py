@@ -80,10 +80,17 @@ class Dispatch(Body, kw_only=True, frozen=True):
     guard: Guard = "Journaled"
 
 
+#: Why a send ended without effect. `Channel`: its channel refused it for good. `GivenUp`: it was
+#: not accepted for too long. `Waited`: it expired, and no rule had held it back. `Rule`: what was
+#: asked when its turn came forbids it (an opt-out, a list, a cap or quiet hours until it expired).
+Cause = Literal["Channel", "GivenUp", "Waited", "Rule"]
+
+
 class Outcome(Body, kw_only=True, frozen=True):
     """How a hand-over ended. `Unknown` is final for what cannot be deduplicated or asked.
 
     `fallback` is the channel that the send goes on through, when it is not the planned one.
+    `cause` goes with Rejected and Expired.
     """
 
     send_key: str
@@ -92,6 +99,33 @@ class Outcome(Body, kw_only=True, frozen=True):
     detail: str = ""
     provider_id: str | None = None
     fallback: str | None = None
+    cause: Cause | None = None
+
+
+class Ruling(Body, kw_only=True, frozen=True):
+    """A person's word on a send that ended without effect, or of which nobody knows.
+
+    `Replay`: it has its turn again, under its own key; `statement` says of an `Unknown` one why it
+    is certain that it took no effect. `Drop`: nothing more is to be done about it. `Undo` takes the
+    ruling before it back. `number` counts the rulings on a send, and is given under its row's lock.
+
+    `attempt` is the outcome's that stands after it: for `Drop`, of the end that is meant. `outcome`
+    is what the send's outcome is from then on, None where it stays. `ended`, `detail` and `cause`
+    are how the send had ended. With `expires` it expires then.
+    """
+
+    send_key: str
+    number: int
+    action: Literal["Replay", "Drop", "Undo"]
+    attempt: int
+    by: str
+    reason: str
+    statement: str | None = None
+    expires: datetime | None = None
+    outcome: Literal["NotAccepted", "Rejected", "Expired", "Unknown"] | None = None
+    ended: Literal["Rejected", "Expired", "Unknown"]
+    detail: str = ""
+    cause: Cause | None = None
 
 
 class Receipt(Body, kw_only=True, frozen=True):
@@ -139,11 +173,16 @@ class ListMember(Body, kw_only=True, frozen=True):
 
 
 class OptOut(Body, kw_only=True, frozen=True):
-    """What a customer wants no more (channel `*`: nothing at all). Key: `<customer>/<channel>`."""
+    """What a customer wants no more (channel `*`: nothing at all). Key: `<customer>/<channel>`.
+
+    `by` and `reason` are a person's word, where a person wrote it.
+    """
 
     customer: str
     channel: str
     out: bool
+    by: str = ""
+    reason: str = ""
 
 
 class Assignment(Body, kw_only=True, frozen=True):
@@ -268,6 +307,7 @@ BODIES = Bodies(
         Kind.DISPATCH: (Dispatch,),
         Kind.OUTCOME: (Outcome,),
         Kind.RECEIPT: (Receipt,),
+        Kind.RULING: (Ruling,),
         Kind.TRANSITION: (Transition,),
         Kind.ATTRIBUTE: (AttributeChange,),
         Kind.IDENTITY: (Identity,),

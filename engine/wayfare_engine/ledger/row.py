@@ -17,6 +17,7 @@ class Kind(StrEnum):
     DISPATCH = "dispatch"
     OUTCOME = "outcome"
     RECEIPT = "receipt"
+    RULING = "ruling"
     TRANSITION = "transition"
     ATTRIBUTE = "attribute"
     IDENTITY = "identity"

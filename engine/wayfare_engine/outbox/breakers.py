@@ -86,4 +86,4 @@ def _verdict(send: Send, channel: Channel, why: NotNow, now: datetime) -> Later 
     if channel.fallback is not None and not send.in_doubt:
         return Elsewhere(said)
     seconds = why.again if math.isfinite(why.again) else _LOOK_AGAIN
-    return Later(now + timedelta(seconds=seconds), said)
+    return Later(now + timedelta(seconds=seconds), said, by_rule=False)

@@ -70,7 +70,8 @@ class Send:
     `partition` is its customer's, see `partitions`. `in_doubt`: an earlier attempt may have taken
     effect, so that only the provider's word on the key can end it; `known_until` is the time up
     to which the provider surely remembers the key then. `tries`: how often its channel definitely
-    did not take it so far.
+    did not take it so far. `replayed_at`: a person gave it a new turn then, after `replayed_after`
+    attempts: what time it took before counts no more.
     """
 
     send_key: str
@@ -85,6 +86,8 @@ class Send:
     in_doubt: bool = False
     known_until: datetime | None = None
     tries: int = 0
+    replayed_at: datetime | None = None
+    replayed_after: int = 0
 
     @property
     def moved(self) -> bool:

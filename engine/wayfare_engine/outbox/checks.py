@@ -10,23 +10,29 @@ from typing import Any, Literal
 
 from psycopg import Connection
 
+from wayfare_engine.ledger.bodies import Cause
 from wayfare_engine.outbox.channel import Send
+from wayfare_engine.projections.ranks import TOOK_EFFECT
 
 
 @dataclass(frozen=True)
 class Refused:
-    """It will never be sent; `detail` is a reason in one word or two."""
+    """It will never be sent; `detail` is a reason in one word or two. `Accepted`: it took effect
+    already. `cause` is why it ends without effect: by a rule, or for want of a way out."""
 
-    result: Literal["Rejected", "Expired"]
+    result: Literal["Rejected", "Expired", "Accepted"]
     detail: str
+    cause: Cause = "Rule"
 
 
 @dataclass(frozen=True)
 class Later:
-    """Not now: asked again at `until`."""
+    """Not now: asked again at `until`. `by_rule`: what governs contacts wants it so, and a send
+    that expires meanwhile ended by that rule."""
 
     until: datetime
     detail: str
+    by_rule: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,35 @@ Verdicts = Mapping[str, Refused | Later | Elsewhere]
 Check = Callable[[Connection[Any], Sequence[Send], datetime], Verdicts]
 
 
+def known_by_receipt(connection: Connection[Any], sends: Sequence[Send], now: datetime) -> Verdicts:
+    """A replayed send that a receipt has since said to have taken effect is not sent again."""
+    replayed = [s.send_key for s in sends if s.replayed_at is not None]
+    if not replayed:
+        return {}
+    found = connection.execute(
+        "SELECT send_key, receipt FROM wayfare.outbox "
+        "WHERE send_key = ANY(%s) AND receipt = ANY(%s)",
+        (replayed, list(TOOK_EFFECT)),
+    ).fetchall()
+    return {key: Refused("Accepted", f"known by its receipt: {state}") for key, state in found}
+
+
 def expiry(connection: Connection[Any], sends: Sequence[Send], now: datetime) -> Verdicts:
-    """Refuses what has expired."""
+    """Refuses what has expired. What a rule held back until then ended by that rule."""
+    expired = [s.send_key for s in sends if s.expires is not None and s.expires <= now]
+    if not expired:
+        return {}
+    held = dict(
+        connection.execute(
+            "SELECT send_key, reason FROM wayfare.send_holds WHERE by_rule AND send_key = ANY(%s)",
+            (expired,),
+        ).fetchall()
+    )
     return {
-        s.send_key: Refused("Expired", "expired before its turn")
-        for s in sends
-        if s.expires is not None and s.expires <= now
+        key: Refused("Expired", f"expired while held back: {held[key]}", "Rule")
+        if key in held
+        else Refused("Expired", "expired before its turn", "Waited")
+        for key in expired
     }
 
 
@@ -96,7 +125,7 @@ class ContactCap:
 
 
 #: Always asked, in this order; governance adds its own after them.
-ALWAYS: tuple[Check, ...] = (expiry, opt_outs)
+ALWAYS: tuple[Check, ...] = (known_by_receipt, expiry, opt_outs)
 
 
 def ask(

@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.ledger import Kind, LedgerRow
-from wayfare_engine.ledger.bodies import Dispatch, Outcome
+from wayfare_engine.ledger.bodies import Cause, Dispatch, Outcome
 from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.checks import Check, Elsewhere, Later, Refused, ask, expiry
 from wayfare_engine.outbox.facts import Origin, record
@@ -33,9 +33,11 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 _OPEN = """
 SELECT turn.* FROM unnest(%(channels)s::text[], %(limits)s::int[]) AS c (name, most)
 CROSS JOIN LATERAL (
-    SELECT o.send_key, o.customer_id, c.name, o.payload::text, o.outcome_attempt, o.due, o.expires,
-        wayfare.send_partition(o.customer_id), o.channel, coalesce(h.tries, 0)
+    SELECT o.send_key, o.customer_id, c.name, o.payload::text, o.outcome_attempt, o.due,
+        coalesce(r.expires, o.expires), wayfare.send_partition(o.customer_id), o.channel,
+        false, NULL::timestamptz, coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0)
     FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
+        LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
     WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
         AND o.attempt <= o.outcome_attempt
         AND o.due <= %(now)s
@@ -113,19 +115,13 @@ def take_turns(
         ).fetchall()
         first_of: dict[str, Send] = {}
         for row in sorted(found, key=lambda row: (row[5], row[0])):
-            first_of.setdefault(row[1], _send_of(row))
+            first_of.setdefault(row[1], Send(*row))
         sends = _fairly(list(first_of.values()), limit)
         if retries is not None:
             sends = retries.admitted(sends)
         turn = dispatch(connection, origin, sends, channels=channels, checks=checks, now=now)
     committed(turn)
     return turn
-
-
-def _send_of(row: tuple[Any, ...]) -> Send:
-    *known, tries = row
-    send = Send(*known)
-    return replace(send, tries=tries) if tries else send
 
 
 def _fairly(sends: Sequence[Send], limit: int) -> list[Send]:
@@ -160,9 +156,12 @@ def dispatch(
     going: list[Send] = []
     holds: dict[str, tuple[datetime, str]] = {}
     through: list[str] = []
+    by_rule: set[str] = set()
     for send in sends:
         verdict = verdicts.get(send.send_key)
         if isinstance(verdict, Later):
+            if verdict.by_rule:
+                by_rule.add(send.send_key)
             # What expires while it is held back is looked at then, and recorded as expired.
             until = verdict.until if send.expires is None else min(verdict.until, send.expires)
             holds[send.send_key] = (until, verdict.detail)
@@ -177,6 +176,7 @@ def dispatch(
                 fallback=(
                     channels[send.channel].fallback if isinstance(verdict, Elsewhere) else None
                 ),
+                cause=_cause(verdict),
             )
             rows.append(origin.row(Kind.OUTCOME, send.customer, body, now))
             through.append(send.send_key)
@@ -197,12 +197,17 @@ def dispatch(
         )
     tx = 0
     with connection.transaction():
-        hold(connection, holds)
+        hold(connection, holds, by_rule=by_rule)
         release(connection, through)
         if rows:
             _writing()
             tx = record(connection, rows)
     return Turn(tuple(going), tx, refused=len(rows) - len(going), held=len(holds))
+
+
+def _cause(verdict: Refused | Elsewhere) -> Cause | None:
+    ends = isinstance(verdict, Refused) and verdict.result != "Accepted"
+    return verdict.cause if isinstance(verdict, Refused) and ends else None
 
 
 def committed(turn: Turn) -> None:
@@ -213,11 +218,14 @@ def committed(turn: Turn) -> None:
 
 _EXPIRED = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), '{}',
-    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
+    o.outcome_attempt, o.due, coalesce(r.expires, o.expires),
+    wayfare.send_partition(o.customer_id), o.channel
 FROM wayfare.outbox o
+    LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt
     AND o.expires <= %(now)s
+    AND coalesce(r.expires, o.expires) <= %(now)s
     AND coalesce(o.fallback, o.channel) = ANY(%(channels)s)
     AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
     AND o.customer_id <> ALL(%(busy)s)

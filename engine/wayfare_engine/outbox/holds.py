@@ -5,17 +5,17 @@ Not a fact of the ledger: a site that takes over asks at once, and the checks de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
 
 _HOLD = """
-INSERT INTO wayfare.send_holds (send_key, until, reason, tries)
-SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::int[])
+INSERT INTO wayfare.send_holds (send_key, until, reason, tries, by_rule)
+SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::int[], %s::boolean[])
 ON CONFLICT (send_key) DO UPDATE SET until = excluded.until, reason = excluded.reason,
-    tries = greatest(send_holds.tries, excluded.tries)
+    by_rule = excluded.by_rule, tries = greatest(send_holds.tries, excluded.tries)
 """
 
 
@@ -23,9 +23,10 @@ def hold(
     connection: Connection[Any],
     until: Mapping[str, tuple[datetime, str]],
     tries: Mapping[str, int] | None = None,
+    by_rule: Collection[str] = (),
 ) -> None:
     """Set aside: send key to (until when, why). `tries`: how often each was not taken so far,
-    where that changed."""
+    where that changed. `by_rule` are those that a rule holds back, and not their channel."""
     if not until:
         return
     counted = tries or {}
@@ -36,6 +37,7 @@ def hold(
             [u for u, _ in until.values()],
             [why for _, why in until.values()],
             [counted.get(key, 0) for key in until],
+            [key in by_rule for key in until],
         ),
     )
 

@@ -14,7 +14,7 @@ started; from then on it has taken effect or never will.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -27,10 +27,12 @@ _MARGIN = 0.1
 
 _DISPATCHED = """
 SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
-    o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel,
-    coalesce(h.tries, 0), o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
+    o.due, coalesce(r.expires, o.expires), wayfare.send_partition(o.customer_id), o.channel,
+    false, NULL::timestamptz, coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0),
+    o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
 FROM wayfare.outbox o
 LEFT JOIN wayfare.send_holds h USING (send_key)
+LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
 WHERE o.attempt > o.outcome_attempt
     AND o.outcome IS DISTINCT FROM 'Accepted'
     AND o.due IS NOT NULL
@@ -45,7 +47,8 @@ LIMIT %(limit)s
 
 @dataclass(frozen=True)
 class InDoubt:
-    """A dispatch without an outcome. `first_at` is its first dispatch, wherever that was."""
+    """A dispatch without an outcome. `first_at` is its first dispatch, wherever that was, also when
+    it was replayed since: only from then on does a provider surely remember the key."""
 
     send: Send
     site: str
@@ -94,7 +97,7 @@ def in_doubt(
             "limit": limit,
         },
     ).fetchall()
-    return [InDoubt(replace(Send(*row[:9]), tries=row[9]), *row[10:]) for row in found]
+    return [InDoubt(Send(*row[:14]), *row[14:]) for row in found]
 
 
 def what_to_do(

@@ -17,7 +17,7 @@ from psycopg import Connection
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.ledger import Kind, LedgerRow
-from wayfare_engine.ledger.bodies import Outcome
+from wayfare_engine.ledger.bodies import Cause, Outcome
 from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.facts import Origin, record
 from wayfare_engine.outbox.holds import hold, release
@@ -31,13 +31,14 @@ Ending = Literal["Accepted", "Rejected", "NotAccepted", "Unknown", "Expired", "H
 
 @dataclass(frozen=True)
 class Ended:
-    """How one hand-over ended."""
+    """How one hand-over ended. What is `Rejected` without a cause was refused by its channel."""
 
     send: Send
     result: Ending
     detail: str = ""
     provider_id: str | None = None
     fallback: str | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def outcome_batch(
                 detail=e.detail,
                 provider_id=e.provider_id,
                 fallback=e.fallback,
+                cause=(e.cause or "Channel") if e.result == "Rejected" else None,
             ),
             at,
         )
@@ -128,10 +130,16 @@ def _present(connection: Connection[Any], row: LedgerRow) -> bool:
 def _given_up(ended: Ended, channels: Mapping[str, Channel], at: datetime) -> Ended:
     if ended.result != "NotAccepted":
         return ended
-    too_long = at - ended.send.due > timedelta(seconds=give_up_after(ended.send, channels))
+    began = ended.send.replayed_at or ended.send.due
+    too_long = at - began > timedelta(seconds=give_up_after(ended.send, channels))
     if not too_long and not too_many(ended.send, channels[ended.send.channel].retry):
         return ended
-    return replace(ended, result="Rejected", detail=f"given up, not accepted: {ended.detail}"[:300])
+    return replace(
+        ended,
+        result="Rejected",
+        detail=f"given up, not accepted: {ended.detail}"[:300],
+        cause="GivenUp",
+    )
 
 
 def fall_back(ended: Ended, channels: Mapping[str, Channel]) -> Ended:
@@ -149,7 +157,7 @@ def fall_back(ended: Ended, channels: Mapping[str, Channel]) -> Ended:
 
 
 def give_up_after(send: Send, channels: Mapping[str, Channel]) -> float:
-    """Seconds from when the send was due: each channel on its way has its own time."""
+    """Seconds from when the send was due, or replayed: each channel on its way has its own time."""
     total, name = 0.0, send.planned or send.channel
     passed: set[str] = set()
     while name != send.channel and name in channels and name not in passed:

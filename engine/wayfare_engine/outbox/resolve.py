@@ -28,7 +28,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Resolved:
-    """`unknown` are final; `repeated` were dispatched again; `questions` are still to be put."""
+    """`unknown` are final, or known by their receipts; `repeated` were dispatched again;
+    `questions` are still to be put."""
 
     unknown: tuple[Ended, ...]
     repeated: Turn
@@ -69,6 +70,8 @@ def resolve(
             verdict = verdicts.get(send.send_key)
             if verdict is None:
                 allowed.append(send)
+            elif isinstance(verdict, Refused) and verdict.result == "Accepted":
+                unknown.append(Ended(send, "Accepted", verdict.detail))
             elif isinstance(verdict, Refused):
                 unknown.append(Ended(send, "Unknown", f"{verdict.detail}, while in doubt"))
             else:

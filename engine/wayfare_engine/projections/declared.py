@@ -231,6 +231,7 @@ PROJECTIONS: tuple[Projection, ...] = (
                     text("detail"),
                     text("provider_id"),
                     text("fallback"),
+                    text("cause"),
                 ),
                 order=3,
             ),
@@ -247,10 +248,40 @@ PROJECTIONS: tuple[Projection, ...] = (
             # From then on a provider may have seen the key.
             Part(Rule.LOWEST, (Column("first_dispatched_at", "timestamptz"),)),
         ),
-        kinds=(Kind.INTENT, Kind.DISPATCH, Kind.OUTCOME, Kind.RECEIPT),
+        kinds=(Kind.INTENT, Kind.DISPATCH, Kind.OUTCOME, Kind.RECEIPT, Kind.RULING),
         in_words="A send: its intent (of the highest epoch), its dispatch (of the highest "
         "attempt) and when it was first dispatched, its outcome and its receipt (of the highest "
         "rank).",
+    ),
+    Projection(
+        "rulings",
+        key=(text("send_key"),),
+        parts=(
+            Part(
+                Rule.HIGHEST,
+                (
+                    Column("epoch", "bigint"),
+                    Column("number", "int"),
+                    Column("row_id", "uuid"),
+                    text("customer_id"),
+                    text("action"),
+                    Column("attempt", "int"),
+                    Column("at", "timestamptz"),
+                    text("by"),
+                    text("reason"),
+                    text("statement"),
+                    Column("expires", "timestamptz"),
+                    text("outcome"),
+                    text("ended"),
+                    text("detail"),
+                    text("cause"),
+                ),
+                order=3,
+            ),
+        ),
+        kinds=(Kind.RULING,),
+        in_words="What a person said last of a send that ended without effect, or is unknown: of "
+        "the latest epoch, the highest number.",
     ),
     Projection(
         "assignments",

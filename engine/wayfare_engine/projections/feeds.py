@@ -140,6 +140,51 @@ def outcomes(into: Prepared, chunk: Chunk) -> None:
             _clean(said.detail),
             _plain(said.provider_id),
             _plain(said.fallback),
+            said.cause,
+        )
+        add((said.send_key,), [(customer,), None, None, part, None, None])
+
+
+def rulings(into: Prepared, chunk: Chunk) -> None:
+    """The last ruling stands; one that changes the send's outcome is among its outcomes, too."""
+    add, ruled, epoch = into.folds["outbox"].add, into.folds["rulings"].add, chunk.epoch
+    for row, customer, at, body in _attributed(into, chunk):
+        said = bodies.decode(Kind.RULING, body)
+        detail = _clean(said.detail)
+        ruled(
+            (said.send_key,),
+            (
+                epoch,
+                said.number,
+                row,
+                customer,
+                said.action,
+                said.attempt,
+                at,
+                _clean(said.by),
+                _clean(said.reason),
+                _plain(said.statement),
+                _moment(said.expires),
+                said.outcome,
+                said.ended,
+                detail,
+                said.cause,
+            ),
+        )
+        if said.outcome is None:
+            continue
+        back = said.outcome == said.ended
+        part = (
+            outcome_rank(said.outcome, said.attempt),
+            epoch,
+            row,
+            said.outcome,
+            said.attempt,
+            at,
+            detail if back else "a person had it replayed",
+            None,
+            None,
+            said.cause if back else None,
         )
         add((said.send_key,), [(customer,), None, None, part, None, None])
 
@@ -298,6 +343,7 @@ FEEDS: dict[str, Callable[[Prepared, Chunk], None]] = {
     Kind.DISPATCH: dispatches,
     Kind.OUTCOME: outcomes,
     Kind.RECEIPT: receipts,
+    Kind.RULING: rulings,
     Kind.TRANSITION: transitions,
     Kind.ATTRIBUTE: _versioned(
         "profile_changes", Kind.ATTRIBUTE, lambda said, whose: (whose, _clean(said.name)), "value"

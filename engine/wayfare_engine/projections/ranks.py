@@ -31,6 +31,8 @@ RECEIPTS: Final = {
     "bounced": 8,
     "complained": 9,
 }
+#: Receipts that say that a send reached its provider, and did not end there.
+TOOK_EFFECT: Final = ("accepted", "sent", "delivered", "read", "clicked", "complained")
 #: Receipts of this rank or more end a send.
 FINAL_RECEIPT: Final = RECEIPTS["failed"]
 #: The rank of `Accepted`, above that of every attempt.

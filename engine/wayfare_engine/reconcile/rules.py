@@ -88,6 +88,16 @@ RULES: Mapping[str, tuple[Resolution, str]] = {
         Resolution.RECORD,
         "NotAccepted and Held end nothing: the send's turn is the acting site's to take.",
     ),
+    "ruling-set-aside": (
+        Resolution.APPLIED,
+        "What a person set aside stays so, as long as nothing has been said or done about the send "
+        "here since.",
+    ),
+    "ruling-replayed": (
+        Resolution.RECORD,
+        "A person's word that a send may go again is not carried over: it was said of what the "
+        "lost site knew. Look at the send, and say it again here if it still holds.",
+    ),
     "next-version": (
         Resolution.APPLIED,
         "The state that the acting site has is an earlier one: this one follows it.",
@@ -150,6 +160,7 @@ ATTENTION = frozenset(
         "load-from-source",
         "opt-in-conflict",
         "opt-out-stands",
+        "ruling-replayed",
     }
 )
 
@@ -247,6 +258,9 @@ def resolve(
             return Resolved(_dispatch(row, body, known))
         case Kind.OUTCOME:
             return Resolved(_outcome(row, body, known))
+        case Kind.RULING:
+            set_aside = body.outcome is None
+            return Resolved("ruling-set-aside" if set_aside else "ruling-replayed")
     raise ValueError(f"no rule speaks of rows of kind {row.kind!r}")
 
 

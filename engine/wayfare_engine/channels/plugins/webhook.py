@@ -20,8 +20,20 @@ from typing import Any, ClassVar, Self
 import httpx
 import msgspec
 
-from wayfare_engine.channels.contract import Answer, Check, HandOver, Key, NoDedupe, Query, Rendered
+from wayfare_engine.channels.contract import (
+    Answer,
+    Callback,
+    Check,
+    HandOver,
+    Key,
+    NoDedupe,
+    Query,
+    Receipt,
+    Rendered,
+    State,
+)
 from wayfare_engine.channels.plugin import ChannelPlugin, InDoubt, NotAccepted, Rejected, Settings
+from wayfare_engine.channels.plugins import webhook_receipts
 from wayfare_engine.channels.plugins.signing import signatures
 from wayfare_engine.channels.plugins.webhook_config import Config, Opened, opened
 
@@ -62,6 +74,7 @@ class Webhook(ChannelPlugin):
     name: ClassVar[str] = "webhook"
     #: Receivers after the standard remember ids; a day is what it recommends at least.
     dedupe: ClassVar[Key | Query | NoDedupe] = Key(window=86_400.0)
+    receipt_states: ClassVar[tuple[State, ...]] = webhook_receipts.STATES
     permanent_errors: ClassVar[tuple[str, ...]] = ("the receiver refused it: status",)
 
     def __init__(self, opened: Opened, *, clock: Callable[[], float] = time.time) -> None:
@@ -111,6 +124,10 @@ class Webhook(ChannelPlugin):
         if status in it.config.not_accepted:
             raise NotAccepted(f"the receiver takes no more for now: status {status}")
         raise InDoubt(f"the receiver answered with status {status}")
+
+    async def receipts(self, callback: Callback) -> list[Receipt]:
+        """See `webhook_receipts`. Raises ValueError."""
+        return webhook_receipts.receipts(callback, self._it.receipt_keys, self._clock())
 
     async def preview(self, what: HandOver) -> Rendered:
         """The body as it would be sent."""

@@ -16,6 +16,8 @@ from wayfare_engine.channels.plugins.signing import secret
 
 #: Every secret whose name starts so signs: `signing`, `signing-2027`.
 SIGNING = "signing"
+#: And every one whose name starts so proves calls of the receiver; without one none is believed.
+RECEIPTS = "receipts"
 _MOST_KEYS = 8
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _VALUE = re.compile(r"[\x20-\x7e]{0,4096}", re.ASCII)
@@ -49,6 +51,7 @@ class Opened:
     port: int
     tls: ssl.SSLContext | None
     keys: tuple[bytes, ...] = field(repr=False)
+    receipt_keys: tuple[bytes, ...] = field(repr=False)
 
     @property
     def place(self) -> str:
@@ -68,14 +71,15 @@ def opened(config: Config, secrets: Mapping[str, str]) -> Opened:
     both = sorted(config.rejected & config.not_accepted)
     if both:
         raise BadConfig(f"config: status {both[0]} is in rejected and in not_accepted")
-    keys = _keys(secrets)
+    keys = _keys(secrets, SIGNING)
     if bool(keys) == config.unsigned:
         raise BadConfig(
             "config: unsigned is true and there is a signing secret: leave one out"
             if keys
             else f"there is no secret {SIGNING!r} (whsec_…); or set unsigned to true in the config"
         )
-    return Opened(config, config.url, host, port, _tls(config.ca_file) if https else None, keys)
+    tls = _tls(config.ca_file) if https else None
+    return Opened(config, config.url, host, port, tls, keys, _keys(secrets, RECEIPTS))
 
 
 def _target(url: str) -> tuple[str, int, bool]:
@@ -94,16 +98,16 @@ def _target(url: str) -> tuple[str, int, bool]:
     return host, port or (443 if https else 80), https
 
 
-def _keys(secrets: Mapping[str, str]) -> tuple[bytes, ...]:
+def _keys(secrets: Mapping[str, str], prefix: str) -> tuple[bytes, ...]:
     found: list[bytes] = []
     # The newest name first: receivers may look at the first only.
-    for name in sorted((n for n in secrets if n.startswith(SIGNING)), reverse=True):
+    for name in sorted((n for n in secrets if n.startswith(prefix)), reverse=True):
         try:
             found.append(secret(secrets[name]))
         except ValueError as error:
             raise BadConfig(f"the secret {name} {error}") from None
     if len(found) > _MOST_KEYS:
-        raise BadConfig(f"{len(found)} signing secrets; at most {_MOST_KEYS}")
+        raise BadConfig(f"{len(found)} {prefix} secrets; at most {_MOST_KEYS}")
     return tuple(found)
 
 
