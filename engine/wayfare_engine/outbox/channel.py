@@ -5,11 +5,13 @@ The dedupe class decides what happens to a send whose outcome is not known; see 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from wayfare_engine.content import Prepared
 from wayfare_engine.ledger.bodies import Guard
 
 
@@ -54,9 +56,11 @@ class Send:
     """A send whose turn is being taken. `payload` is JSON text; `attempt` counts dispatches.
 
     `channel` is the one it goes through now, and `planned` the one it was planned for.
-    `partition` is its customer's, see `partitions`. `in_doubt`: an earlier attempt may have taken
-    effect, so that only the provider's word on the key can end it; `known_until` is the time up
-    to which the provider surely remembers the key then.
+    `partition` is its customer's, see `partitions`. `test` marks what no customer asked for, and
+    `address` is where a test goes; of other sends it is known once they are prepared.
+    `in_doubt`: an earlier attempt may have taken effect, so that only the provider's word on the
+    key can end it; `known_until` is the time up to which the provider surely remembers the key
+    then.
     """
 
     send_key: str
@@ -68,6 +72,8 @@ class Send:
     expires: datetime | None = None
     partition: int = 0
     planned: str | None = None
+    test: bool = False
+    address: str | None = None
     in_doubt: bool = False
     known_until: datetime | None = None
 
@@ -149,7 +155,9 @@ class Channel:
     either means the same there. `concurrency` is the number of hand-overs at a time, `ahead` how
     many sends may be dispatched and without an outcome: a worker that dies leaves so many in doubt,
     which for a provider that can neither tell a repeat nor be asked are `Unknown` for ever.
-    `fallback` is the channel that goes on with what this one definitely did not take.
+    `fallback` is the channel that goes on with what this one definitely did not take. `prepare`
+    makes the message and finds the address right before the hand-over, see `preparing` (None: the
+    content goes as it is, without an address).
     """
 
     name: str
@@ -161,6 +169,7 @@ class Channel:
     ahead: int | None = None
     retry: Retry = field(default_factory=Retry)
     fallback: str | None = None
+    prepare: Callable[[Send], Prepared] | None = None
 
     @property
     def most_ahead(self) -> int | None:

@@ -29,7 +29,8 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 # customers' later sends: they go in the order in which they are due.
 _OPEN = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), o.payload::text,
-    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
+    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel,
+    coalesce(o.test, false), o.address
 FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt
@@ -186,7 +187,8 @@ def committed(turn: Turn) -> None:
 
 _EXPIRED = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), '{}',
-    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
+    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel,
+    coalesce(o.test, false), o.address
 FROM wayfare.outbox o
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt

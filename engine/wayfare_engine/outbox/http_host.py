@@ -58,8 +58,12 @@ class HttpHost:
     def hand_over(self, what: HandOver) -> Answer:
         """See `Host.hand_over`."""
         send = what.send
+        fields: dict[str, Any] = {} if send.address is None else {"address": send.address}
+        if send.test:
+            fields["test"] = True
         body = msgspec.json.encode(
-            {
+            fields
+            | {
                 "send_key": send.send_key,
                 "customer": send.customer,
                 "channel": send.channel,

@@ -28,6 +28,7 @@ _MARGIN = 0.1
 _DISPATCHED = """
 SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
     o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel,
+    coalesce(o.test, false), o.address,
     o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
 FROM wayfare.outbox o
 LEFT JOIN wayfare.send_holds h USING (send_key)
@@ -94,7 +95,7 @@ def in_doubt(
             "limit": limit,
         },
     ).fetchall()
-    return [InDoubt(Send(*row[:9]), *row[9:]) for row in found]
+    return [InDoubt(Send(*row[:11]), *row[11:]) for row in found]
 
 
 def what_to_do(

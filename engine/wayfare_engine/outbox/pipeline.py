@@ -22,6 +22,7 @@ from wayfare_engine.outbox.channel import Answer, Channel, HostUnreachable, Resu
 from wayfare_engine.outbox.dispatch import Turn
 from wayfare_engine.outbox.hand_over import Held, MaySend, hand_over
 from wayfare_engine.outbox.outcome import Doubt, Ended, Ending
+from wayfare_engine.outbox.preparing import prepared
 from wayfare_engine.outbox.resolve import Question
 from wayfare_engine.outbox.under_way import UnderWay
 from wayfare_engine.store.postgresql import Away, patient
@@ -144,7 +145,11 @@ class Pipeline:
         try:
             if (objection := self._objection(generation)) is not None:
                 raise Held(objection)
-            answer = self._guarded(send)
+            ready = prepared(self._channels[send.channel], send)
+            if isinstance(ready, Ended):
+                self._end(ready)
+                return
+            answer = self._guarded(ready)
         except Held as held:
             self._end(Ended(send, "Held", str(held)))
         except Exception as error:  # a defect of a host's client must not lose the send
