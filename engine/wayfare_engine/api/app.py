@@ -11,6 +11,7 @@ import msgspec
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from wayfare_engine.api import send_routes
 from wayfare_engine.api.decisions import (
     PATH,
     DecisionRequest,
@@ -20,6 +21,7 @@ from wayfare_engine.api.decisions import (
 from wayfare_engine.api.events import MOST, EventRequest, EventsResponse, write_events
 from wayfare_engine.api.events import PATH as EVENTS
 from wayfare_engine.api.explain import DecisionRecord, Explainer
+from wayfare_engine.api.openapi import content, one_or_many, responses, with_schemas
 from wayfare_engine.api.page import PAGE
 from wayfare_engine.api.receipts import MOST as MOST_RECEIPTS
 from wayfare_engine.api.receipts import PATH as RECEIPTS
@@ -35,17 +37,6 @@ from wayfare_engine.identity import Scope
 from wayfare_engine.metrics import CONTENT_TYPE, exposition
 from wayfare_engine.web import problems
 from wayfare_engine.web.body import credential, read_body
-
-_PROBLEMS = {
-    400: "the body is not JSON",
-    401: "no API key, or one that is unknown, expired or revoked",
-    403: "the API key lacks the scope",
-    404: "unknown customer, slot or decision",
-    408: "the body did not arrive in time",
-    413: "the body is too large",
-    422: "wrong types; errors name the field's path",
-    503: "no plan is loaded yet, or the store that is needed is away",
-}
 
 
 def make_app(state: ServeState) -> DecisionRoute:
@@ -82,8 +73,8 @@ def make_app(state: ServeState) -> DecisionRoute:
         summary="Decide",
         description="One decision for one customer and slot. 200 with journey null when nothing "
         "qualifies. Scope: decide.",
-        openapi_extra={"requestBody": _content(DecisionRequest, required=True)},
-        responses=_responses(DecisionResponse, 400, 401, 403, 404, 413, 422, 503),
+        openapi_extra={"requestBody": content(DecisionRequest, required=True)},
+        responses=responses(DecisionResponse, 400, 401, 403, 404, 413, 422, 503),
     )
     async def decide() -> None:
         raise AssertionError("DecisionRoute answers before FastAPI is asked")
@@ -92,7 +83,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         PATH + "/{decision_id}",
         summary="Read a decision back",
         description="The whole record, each loser with its reason. Scope: decisions:read.",
-        responses=_responses(DecisionRecord, 401, 403, 404, 503),
+        responses=responses(DecisionRecord, 401, 403, 404, 503),
     )
     async def decision(
         request: Request, decision_id: Annotated[str, Path(max_length=64)]
@@ -110,9 +101,9 @@ def make_app(state: ServeState) -> DecisionRoute:
         "not have them within `wait` seconds. A repeat of a `client_id` is answered with the first "
         "row, and writes nothing. 503: nothing is acknowledged; send the same again after "
         "`Retry-After`. Scope: events:write.",
-        openapi_extra={"requestBody": _one_or_many(EventRequest, MOST)},
-        responses=_responses(EventsResponse, 400, 401, 403, 408, 413, 422, 503)
-        | {202: {"description": "committed, and not yet journaled", **_content(EventsResponse)}},
+        openapi_extra={"requestBody": one_or_many(EventRequest, MOST)},
+        responses=responses(EventsResponse, 400, 401, 403, 408, 413, 422, 503)
+        | {202: {"description": "committed, and not yet journaled", **content(EventsResponse)}},
     )
     async def events(
         request: Request,
@@ -136,10 +127,10 @@ def make_app(state: ServeState) -> DecisionRoute:
         "signed with a secret of the channel, as Standard Webhooks say: headers `webhook-id`, "
         "`webhook-timestamp`, `webhook-signature`. It needs no API key.",
         openapi_extra={
-            "requestBody": _one_or_many(ReceiptRequest, MOST_RECEIPTS),
+            "requestBody": one_or_many(ReceiptRequest, MOST_RECEIPTS),
             "security": [],
         },
-        responses=_responses(ReceiptsResponse, 400, 401, 408, 413, 422, 503),
+        responses=responses(ReceiptsResponse, 400, 401, 408, 413, 422, 503),
     )
     async def receipts(request: Request, channel: Annotated[str, Path(max_length=127)]) -> Response:
         limit = state.settings.receipts_body_limit
@@ -159,6 +150,8 @@ def make_app(state: ServeState) -> DecisionRoute:
             clock=state.clock,
         )
         return Response(body, media_type="application/json")
+
+    send_routes.install(app, state)
 
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:
@@ -187,7 +180,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         return HTMLResponse(PAGE)
 
     _count_requests(app, state)
-    app.openapi = _with_schemas(app)  # type: ignore[method-assign]
+    app.openapi = with_schemas(app)  # type: ignore[method-assign]
     return hot
 
 
@@ -206,79 +199,3 @@ def _count_requests(app: FastAPI, state: ServeState) -> None:
 
 def _json(body: object, status: int) -> Response:
     return Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
-
-
-def _content(model: type, *, required: bool = False) -> dict[str, Any]:
-    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content: dict[str, Any] = {"content": {"application/json": {"schema": reference}}}
-    if required:
-        content["required"] = True
-    return content
-
-
-def _one_or_many(model: type, most: int) -> dict[str, Any]:
-    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-    many = {"type": "array", "items": reference, "minItems": 1, "maxItems": most}
-    schema = {"oneOf": [reference, many]}
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _responses(model: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        200: {"description": "the answer", **_content(model)},
-        **{
-            status: {
-                "description": _PROBLEMS[status],
-                "content": {problems.MEDIA_TYPE: problem},
-            }
-            for status in statuses
-        },
-    }
-
-
-def _with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    original = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = original()
-            _, models = msgspec.json.schema_components(
-                [
-                    DecisionRequest,
-                    DecisionResponse,
-                    DecisionRecord,
-                    EventRequest,
-                    EventsResponse,
-                    ReceiptRequest,
-                    ReceiptsResponse,
-                ],
-                schema_hook=lambda _: {"type": "object"},
-                ref_template="#/components/schemas/{name}",
-            )
-            text = {"type": "string"}
-            error = {"type": "object", "properties": {"path": text, "message": text}}
-            problem = {
-                "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": text,
-                    "title": text,
-                    "status": {"type": "integer"},
-                    "detail": text,
-                    "errors": {"type": "array", "items": error},
-                },
-            }
-            components = document.setdefault("components", {})
-            components["schemas"] = {
-                **components.get("schemas", {}),
-                **models,
-                "Problem": problem,
-            }
-            bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "wf_<id>_<secret>"}
-            components["securitySchemes"] = {"apiKey": bearer}
-            document["security"] = [{"apiKey": []}]
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    return openapi

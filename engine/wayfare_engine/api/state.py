@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from wayfare_engine.api.preview import Outgoing
 from wayfare_engine.api.snapshot import SnapshotLoader
 from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
@@ -61,6 +62,8 @@ class ServeState:
             watch=self.watch,
             metrics=self.metrics.facts,
         )
+        #: Channels and their templates, as the plan has them; set before the routes are asked.
+        self.outgoing = Outgoing()
         self.draining = False
         self._away: tuple[str, ...] = ()
         self._reached: set[str] = set()

@@ -1,4 +1,4 @@
-"""`wayfare channel host | plugins | conform`."""
+"""`wayfare channel host | plugins | conform | test | preview`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from wayfare_engine.cli import channel_conform
+from wayfare_engine.cli import channel_conform, channel_trying
 
 app = typer.Typer(
-    help="Channel hosts: run one, list the plugins there are, try any host.", no_args_is_help=True
+    help="Channels: run a host, list the plugins there are, try a host, a channel or a message.",
+    no_args_is_help=True,
 )
 
 
@@ -30,6 +31,7 @@ def _group() -> None:
 
 
 channel_conform.register(app)
+channel_trying.register(app)
 
 
 @app.command()

@@ -23,6 +23,9 @@ class Scope(StrEnum):
     DECIDE = "decide"
     DECISIONS_READ = "decisions:read"
     EVENTS_WRITE = "events:write"
+    SENDS_WRITE = "sends:write"
+    SENDS_READ = "sends:read"
+    SENDS_PREVIEW = "sends:preview"
     ADMIN = "admin"
 
 

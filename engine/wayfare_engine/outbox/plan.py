@@ -68,8 +68,7 @@ def plan_send(connection: Connection[Any], sends: Sequence[PlannedSend], origin:
             return 0
         at = origin.clock()
         rows = [
-            origin.row(Kind.INTENT, send.customer, _body(key, send), at)
-            for key, send in by_key.items()
+            origin.row(Kind.INTENT, send.customer, intent(send), at) for send in by_key.values()
         ]
         _writing()
         record(connection, rows)
@@ -77,9 +76,10 @@ def plan_send(connection: Connection[Any], sends: Sequence[PlannedSend], origin:
     return len(rows)
 
 
-def _body(key: str, send: PlannedSend) -> Intent:
+def intent(send: PlannedSend) -> Intent:
+    """The body of a send's row."""
     return Intent(
-        send_key=key,
+        send_key=send.key,
         instance=send.instance,
         journey=send.journey,
         node=send.node,
