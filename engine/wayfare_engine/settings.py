@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     decision_ack: Literal["async", "committed"] = "async"
     events_body_limit: int = Field(default=1024 * 1024, ge=1024)
     event_repeat_seconds: float = Field(default=86400.0, ge=60)
+    sends_body_limit: int = Field(default=4 * 1024 * 1024, ge=1024)
     receipts_body_limit: int = Field(default=1024 * 1024, ge=1024)
     receipt_secrets_dir: Path | None = None
     callbacks_body_limit: int = Field(default=128 * 1024, ge=1024, le=160 * 1024)

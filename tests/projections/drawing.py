@@ -76,6 +76,8 @@ def draw(source: random.Random, kinds: tuple[Kind, ...] = ORDINARY) -> LedgerRow
                 due=at + timedelta(hours=1),
                 expires=None if source.random() < 0.5 else at + timedelta(days=1),
                 payload=msgspec.Raw(b'{"b": 1, "a": "\\u0000"}'),
+                test=source.random() < 0.2,
+                address=None if source.random() < 0.8 else "+4917000\x00",
             )
         case Kind.DISPATCH:
             customer = SENDS[send]

@@ -11,6 +11,7 @@ import msgspec
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from wayfare_engine.api import send_routes
 from wayfare_engine.api.callbacks import PATH as CALLBACKS
 from wayfare_engine.api.callbacks import take_callback
 from wayfare_engine.api.decisions import (
@@ -22,6 +23,7 @@ from wayfare_engine.api.decisions import (
 from wayfare_engine.api.events import MOST, EventRequest, EventsResponse, write_events
 from wayfare_engine.api.events import PATH as EVENTS
 from wayfare_engine.api.explain import DecisionRecord, Explainer
+from wayfare_engine.api.openapi import content, one_or_many, responses, with_schemas
 from wayfare_engine.api.opt_outs import MOST as MOST_OPT_OUTS
 from wayfare_engine.api.opt_outs import PATH as OPT_OUTS
 from wayfare_engine.api.opt_outs import OptOutRequest, OptOutsResponse, write_opt_outs
@@ -40,17 +42,6 @@ from wayfare_engine.identity import Scope
 from wayfare_engine.metrics import CONTENT_TYPE, exposition
 from wayfare_engine.web import problems
 from wayfare_engine.web.body import credential, read_body
-
-_PROBLEMS = {
-    400: "the body is not JSON",
-    401: "no API key, or one that is unknown, expired or revoked",
-    403: "the API key lacks the scope",
-    404: "unknown customer, slot or decision",
-    408: "the body did not arrive in time",
-    413: "the body is too large",
-    422: "wrong types; errors name the field's path",
-    503: "no plan is loaded yet, or the store that is needed is away",
-}
 
 
 def make_app(state: ServeState) -> DecisionRoute:
@@ -88,8 +79,8 @@ def make_app(state: ServeState) -> DecisionRoute:
         summary="Decide",
         description="One decision for one customer and slot. 200 with journey null when nothing "
         "qualifies. Scope: decide.",
-        openapi_extra={"requestBody": _content(DecisionRequest, required=True)},
-        responses=_responses(DecisionResponse, 400, 401, 403, 404, 413, 422, 503),
+        openapi_extra={"requestBody": content(DecisionRequest, required=True)},
+        responses=responses(DecisionResponse, 400, 401, 403, 404, 413, 422, 503),
     )
     async def decide() -> None:
         raise AssertionError("DecisionRoute answers before FastAPI is asked")
@@ -98,7 +89,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         PATH + "/{decision_id}",
         summary="Read a decision back",
         description="The whole record, each loser with its reason. Scope: decisions:read.",
-        responses=_responses(DecisionRecord, 401, 403, 404, 503),
+        responses=responses(DecisionRecord, 401, 403, 404, 503),
     )
     async def decision(
         request: Request, decision_id: Annotated[str, Path(max_length=64)]
@@ -116,9 +107,9 @@ def make_app(state: ServeState) -> DecisionRoute:
         "not have them within `wait` seconds. A repeat of a `client_id` is answered with the first "
         "row, and writes nothing. 503: nothing is acknowledged; send the same again after "
         "`Retry-After`. Scope: events:write.",
-        openapi_extra={"requestBody": _one_or_many(EventRequest, MOST)},
-        responses=_responses(EventsResponse, 400, 401, 403, 408, 413, 422, 503)
-        | {202: {"description": "committed, and not yet journaled", **_content(EventsResponse)}},
+        openapi_extra={"requestBody": one_or_many(EventRequest, MOST)},
+        responses=responses(EventsResponse, 400, 401, 403, 408, 413, 422, 503)
+        | {202: {"description": "committed, and not yet journaled", **content(EventsResponse)}},
     )
     async def events(
         request: Request,
@@ -142,10 +133,10 @@ def make_app(state: ServeState) -> DecisionRoute:
         "signed with a secret of the channel, as Standard Webhooks say: headers `webhook-id`, "
         "`webhook-timestamp`, `webhook-signature`. It needs no API key.",
         openapi_extra={
-            "requestBody": _one_or_many(ReceiptRequest, MOST_RECEIPTS),
+            "requestBody": one_or_many(ReceiptRequest, MOST_RECEIPTS),
             "security": [],
         },
-        responses=_responses(ReceiptsResponse, 400, 401, 408, 413, 422, 503),
+        responses=responses(ReceiptsResponse, 400, 401, 408, 413, 422, 503),
     )
     async def receipts(request: Request, channel: Annotated[str, Path(max_length=127)]) -> Response:
         limit = state.settings.receipts_body_limit
@@ -174,7 +165,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         "receipts in it; they are then as signed ones. Also as GET. It needs no API key. 503: make "
         "the call again after `Retry-After`.",
         openapi_extra={"security": []},
-        responses=_responses(ReceiptsResponse, 400, 401, 408, 413, 503),
+        responses=responses(ReceiptsResponse, 400, 401, 408, 413, 503),
     )
     async def callbacks(
         request: Request, channel: Annotated[str, Path(max_length=127)]
@@ -197,8 +188,8 @@ def make_app(state: ServeState) -> DecisionRoute:
         description=f"One opt-out, or an array of at most {MOST_OPT_OUTS}. 200 once all are "
         "committed: no send's turn passes them from then on. 503: nothing is acknowledged; send "
         "the same again after `Retry-After`. Scope: opt-outs:write.",
-        openapi_extra={"requestBody": _one_or_many(OptOutRequest, MOST_OPT_OUTS)},
-        responses=_responses(OptOutsResponse, 400, 401, 403, 408, 413, 422, 503),
+        openapi_extra={"requestBody": one_or_many(OptOutRequest, MOST_OPT_OUTS)},
+        responses=responses(OptOutsResponse, 400, 401, 403, 408, 413, 422, 503),
     )
     async def opt_outs(request: Request) -> Response:
         key = credential(list(request.scope["headers"]))
@@ -206,6 +197,8 @@ def make_app(state: ServeState) -> DecisionRoute:
         raw = await read_body(request.scope, request.receive, state.settings.events_body_limit)
         body = await write_opt_outs(raw, state.facts, state.clock)
         return Response(body, media_type="application/json")
+
+    send_routes.install(app, state)
 
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:
@@ -234,7 +227,7 @@ def make_app(state: ServeState) -> DecisionRoute:
         return HTMLResponse(PAGE)
 
     _count_requests(app, state)
-    app.openapi = _with_schemas(app)  # type: ignore[method-assign]
+    app.openapi = with_schemas(app)  # type: ignore[method-assign]
     return hot
 
 
@@ -253,81 +246,3 @@ def _count_requests(app: FastAPI, state: ServeState) -> None:
 
 def _json(body: object, status: int) -> Response:
     return Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
-
-
-def _content(model: type, *, required: bool = False) -> dict[str, Any]:
-    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content: dict[str, Any] = {"content": {"application/json": {"schema": reference}}}
-    if required:
-        content["required"] = True
-    return content
-
-
-def _one_or_many(model: type, most: int) -> dict[str, Any]:
-    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-    many = {"type": "array", "items": reference, "minItems": 1, "maxItems": most}
-    schema = {"oneOf": [reference, many]}
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _responses(model: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        200: {"description": "the answer", **_content(model)},
-        **{
-            status: {
-                "description": _PROBLEMS[status],
-                "content": {problems.MEDIA_TYPE: problem},
-            }
-            for status in statuses
-        },
-    }
-
-
-def _with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    original = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = original()
-            _, models = msgspec.json.schema_components(
-                [
-                    DecisionRequest,
-                    DecisionResponse,
-                    DecisionRecord,
-                    EventRequest,
-                    EventsResponse,
-                    OptOutRequest,
-                    OptOutsResponse,
-                    ReceiptRequest,
-                    ReceiptsResponse,
-                ],
-                schema_hook=lambda _: {"type": "object"},
-                ref_template="#/components/schemas/{name}",
-            )
-            text = {"type": "string"}
-            error = {"type": "object", "properties": {"path": text, "message": text}}
-            problem = {
-                "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": text,
-                    "title": text,
-                    "status": {"type": "integer"},
-                    "detail": text,
-                    "errors": {"type": "array", "items": error},
-                },
-            }
-            components = document.setdefault("components", {})
-            components["schemas"] = {
-                **components.get("schemas", {}),
-                **models,
-                "Problem": problem,
-            }
-            bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "wf_<id>_<secret>"}
-            components["securitySchemes"] = {"apiKey": bearer}
-            document["security"] = [{"apiKey": []}]
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    return openapi

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from wayfare_engine.api.preview import Outgoing
 from wayfare_engine.api.snapshot import SnapshotLoader
 from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
@@ -68,6 +69,8 @@ class ServeState:
         self.callbacks = Callbacks(
             hosts or settings.channel_hosts.get, seconds=settings.callback_seconds
         )
+        #: Channels and their templates, as the plan has them; set before the routes are asked.
+        self.outgoing = Outgoing()
         self.draining = False
         self._away: tuple[str, ...] = ()
         self._open_channels: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""`wayfare channel host | plugins | conform | dead-letters | unknowns`."""
+"""`wayfare channel host | plugins | conform | test | preview | dead-letters | unknowns`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from wayfare_engine.cli import channel_conform, letters
+from wayfare_engine.cli import channel_conform, channel_trying, letters
 
 app = typer.Typer(
-    help="Channels: run a host, list the plugins there are, try any host; dead letters, unknowns.",
+    help="Channels: run a host, list the plugins there are, try a host, a channel or a message; "
+    "dead letters and unknowns.",
     no_args_is_help=True,
 )
 
@@ -32,6 +33,7 @@ def _group() -> None:
 
 channel_conform.register(app)
 letters.register(app)
+channel_trying.register(app)
 
 
 @app.command()

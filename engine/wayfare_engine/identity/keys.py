@@ -24,6 +24,9 @@ class Scope(StrEnum):
     DECISIONS_READ = "decisions:read"
     EVENTS_WRITE = "events:write"
     OPT_OUTS_WRITE = "opt-outs:write"
+    SENDS_WRITE = "sends:write"
+    SENDS_READ = "sends:read"
+    SENDS_PREVIEW = "sends:preview"
     ADMIN = "admin"
 
 

@@ -57,7 +57,10 @@ Guard = Literal["Journaled", "Local"]
 
 
 class Intent(Body, kw_only=True, frozen=True):
-    """A planned send; `send_key` is unique for (instance, node, visit), wherever it fires."""
+    """A planned send; `send_key` is unique for (instance, node, visit), wherever it fires.
+
+    `test` marks what no customer asked for; only a test has its own `address`.
+    """
 
     send_key: str
     instance: str
@@ -69,6 +72,8 @@ class Intent(Body, kw_only=True, frozen=True):
     expires: datetime | None = None
     guard: Guard = "Journaled"
     payload: Raw = Raw(b"{}")
+    test: bool = False
+    address: str | None = None
 
 
 class Dispatch(Body, kw_only=True, frozen=True):

@@ -48,8 +48,12 @@ _OF_BATCH = {result: meant for (_, result), meant in _RESULTS.items()}
 def encoded(what: HandOver) -> bytes:
     """A hand-over's JSON."""
     send = what.send
+    more: dict[str, object] = {} if send.address is None else {"address": send.address}
+    if send.test:
+        more["test"] = True
     return _encoder.encode(
         {
+            **more,
             "send_key": send.send_key,
             "customer": send.customer,
             "channel": send.channel,

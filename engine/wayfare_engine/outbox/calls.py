@@ -17,6 +17,7 @@ from wayfare_engine.outbox.channel import Answer, Channel, HostUnreachable, Resu
 from wayfare_engine.outbox.hand_over import MaySend, hand_over
 from wayfare_engine.outbox.lane import Waiting
 from wayfare_engine.outbox.outcome import Doubt, Ended, Ending
+from wayfare_engine.outbox.preparing import prepared
 from wayfare_engine.outbox.resolve import Question
 from wayfare_engine.outbox.retries import Retries
 from wayfare_engine.outbox.under_way import UnderWay
@@ -72,8 +73,12 @@ class Calls:
         for one in batch:
             if (objection := self._objection(one.generation)) is not None:
                 self.end(Ended(one.send, "Held", objection))
+                continue
+            ready = prepared(self._channels[one.send.channel], one.send)
+            if isinstance(ready, Ended):
+                self.end(ready)
             else:
-                going.append(one.send)
+                going.append(ready)
         if not going:
             return 0
         try:

@@ -5,12 +5,13 @@ The dedupe class decides what happens to a send whose outcome is not known; see 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from wayfare_engine.content import Prepared
 from wayfare_engine.ledger.bodies import Guard
 
 
@@ -67,11 +68,13 @@ class Send:
     """A send whose turn is being taken. `payload` is JSON text; `attempt` counts dispatches.
 
     `channel` is the one it goes through now, and `planned` the one it was planned for.
-    `partition` is its customer's, see `partitions`. `in_doubt`: an earlier attempt may have taken
-    effect, so that only the provider's word on the key can end it; `known_until` is the time up
-    to which the provider surely remembers the key then. `tries`: how often its channel definitely
-    did not take it so far. `replayed_at`: a person gave it a new turn then, after `replayed_after`
-    attempts: what time it took before counts no more.
+    `partition` is its customer's, see `partitions`. `test` marks what no customer asked for, and
+    `address` is where a test goes; of other sends it is known once they are prepared.
+    `in_doubt`: an earlier attempt may have taken effect, so that only the provider's word on the
+    key can end it; `known_until` is the time up to which the provider surely remembers the key
+    then. `tries`: how often its channel definitely did not take it so far. `replayed_at`: a person
+    gave it a new turn then, after `replayed_after` attempts: what time it took before counts no
+    more.
     """
 
     send_key: str
@@ -83,6 +86,8 @@ class Send:
     expires: datetime | None = None
     partition: int = 0
     planned: str | None = None
+    test: bool = False
+    address: str | None = None
     in_doubt: bool = False
     known_until: datetime | None = None
     tries: int = 0
@@ -189,6 +194,8 @@ class Channel:
     `ahead` is how many sends may be dispatched and without an outcome: a worker that dies leaves so
     many in doubt, which for a provider that can neither tell a repeat nor be asked are `Unknown`
     for ever. `fallback` is the channel that goes on with what this one definitely did not take.
+    `prepare` makes the message and finds the address right before the hand-over, see `preparing`
+    (None: the content goes as it is, without an address).
     """
 
     name: str
@@ -203,6 +210,7 @@ class Channel:
     queue: int = 10_000
     rate: Rate | None = None
     timeout: float | None = None
+    prepare: Callable[[Send], Prepared] | None = None
 
     @property
     def most_ahead(self) -> int | None:

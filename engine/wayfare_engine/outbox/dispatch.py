@@ -35,7 +35,8 @@ SELECT turn.* FROM unnest(%(channels)s::text[], %(limits)s::int[]) AS c (name, m
 CROSS JOIN LATERAL (
     SELECT o.send_key, o.customer_id, c.name, o.payload::text, o.outcome_attempt, o.due,
         coalesce(r.expires, o.expires), wayfare.send_partition(o.customer_id), o.channel,
-        false, NULL::timestamptz, coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0)
+        coalesce(o.test, false), o.address, false, NULL::timestamptz,
+        coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0)
     FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
         LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
     WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
@@ -219,7 +220,7 @@ def committed(turn: Turn) -> None:
 _EXPIRED = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), '{}',
     o.outcome_attempt, o.due, coalesce(r.expires, o.expires),
-    wayfare.send_partition(o.customer_id), o.channel
+    wayfare.send_partition(o.customer_id), o.channel, coalesce(o.test, false), o.address
 FROM wayfare.outbox o
     LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))

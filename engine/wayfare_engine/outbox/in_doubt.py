@@ -28,7 +28,8 @@ _MARGIN = 0.1
 _DISPATCHED = """
 SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
     o.due, coalesce(r.expires, o.expires), wayfare.send_partition(o.customer_id), o.channel,
-    false, NULL::timestamptz, coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0),
+    coalesce(o.test, false), o.address, false, NULL::timestamptz,
+    coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0),
     o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
 FROM wayfare.outbox o
 LEFT JOIN wayfare.send_holds h USING (send_key)
@@ -97,7 +98,7 @@ def in_doubt(
             "limit": limit,
         },
     ).fetchall()
-    return [InDoubt(Send(*row[:14]), *row[14:]) for row in found]
+    return [InDoubt(Send(*row[:16]), *row[16:]) for row in found]
 
 
 def what_to_do(

@@ -22,7 +22,8 @@ _written = crash_point("outbox.plan.written", "the intents are committed")
 
 @dataclass(frozen=True)
 class PlannedSend:
-    """A send that a journey's node asks for. `payload` is JSON text."""
+    """A send that a journey's node or a caller asks for. `payload` is JSON text; `address` is for
+    tests only, others go to where the customer's attribute says."""
 
     journey: str
     customer: str
@@ -34,6 +35,8 @@ class PlannedSend:
     expires: datetime | None = None
     guard: Guard = "Journaled"
     payload: str = "{}"
+    test: bool = False
+    address: str | None = None
 
     @property
     def instance(self) -> str:
@@ -65,8 +68,7 @@ def plan_send(connection: Connection[Any], sends: Sequence[PlannedSend], origin:
             return 0
         at = origin.clock()
         rows = [
-            origin.row(Kind.INTENT, send.customer, _body(key, send), at)
-            for key, send in by_key.items()
+            origin.row(Kind.INTENT, send.customer, intent(send), at) for send in by_key.values()
         ]
         _writing()
         record(connection, rows)
@@ -74,9 +76,10 @@ def plan_send(connection: Connection[Any], sends: Sequence[PlannedSend], origin:
     return len(rows)
 
 
-def _body(key: str, send: PlannedSend) -> Intent:
+def intent(send: PlannedSend) -> Intent:
+    """The body of a send's row."""
     return Intent(
-        send_key=key,
+        send_key=send.key,
         instance=send.instance,
         journey=send.journey,
         node=send.node,
@@ -86,4 +89,6 @@ def _body(key: str, send: PlannedSend) -> Intent:
         expires=send.expires,
         guard=send.guard,
         payload=msgspec.Raw(send.payload.encode()),
+        test=send.test,
+        address=send.address if send.test else None,
     )

@@ -203,6 +203,8 @@ PROJECTIONS: tuple[Projection, ...] = (
                     Column("expires", "timestamptz"),
                     text("guard"),
                     Column("payload", "json"),
+                    Column("test", "boolean"),
+                    text("address"),
                 ),
                 order=2,
             ),

@@ -109,6 +109,8 @@ def intents(into: Prepared, chunk: Chunk) -> None:
             _moment(said.expires),
             said.guard,
             bytes(said.payload).decode(),
+            said.test or None,
+            _plain(said.address),
         )
         add((said.send_key,), [(customer,), part, None, None, None, None])
 

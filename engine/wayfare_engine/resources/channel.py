@@ -133,6 +133,21 @@ class Deduplication(Model):
     window: Duration | None = Field(None, description="For how long the provider remembers a key.")
 
 
+PartText = Annotated[str, StringConstraints(max_length=64 * 1024)]
+
+
+class MessageTemplate(Model):
+    """What the plugin is given to send: a text a part, made for each customer as it is sent."""
+
+    parts: dict[Identifier, PartText] = Field(
+        description="Parts by the names that the plugin knows, such as subject, text and html. "
+        "Each is a Jinja template over customer.ATTRIBUTE and content.KEY, what the journey's node "
+        "gives. In html, and parts whose name ends in _html, values are escaped.",
+        min_length=1,
+        max_length=8,
+    )
+
+
 class Receipts(Model):
     """Whether the provider says later what became of a send."""
 
@@ -156,6 +171,11 @@ class ChannelSpec(Model):
     plugin: Plugin = Field(description="The program that sends.")
     address_attribute: Identifier | None = Field(
         None, description="The customer's attribute with the address, such as phone or email."
+    )
+    template: MessageTemplate | None = Field(
+        None,
+        description="What a message says; absent means that the content of a journey's node goes "
+        "to the plugin as it is.",
     )
     limits: Limits = Field(
         default_factory=Limits,

@@ -12,7 +12,7 @@ from .kinds import CATEGORY, GROUP, KINDS, VERSION, Column, Kind
 
 Schema = dict[str, Any]
 
-_DROPPED = frozenset({"title", "$defs"})
+_DROPPED = frozenset({"title", "$defs", "patternProperties", "propertyNames"})
 
 
 def crd(kind: str) -> dict[str, Any]:
@@ -71,6 +71,10 @@ def root_schema(kind: Kind) -> Schema:
 def structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     """One schema with its references inlined, in the form that the API server takes."""
     schema = _merged(schema, definitions)
+    if "patternProperties" in schema:
+        # The API server knows no pattern of keys; the model does.
+        [value] = schema["patternProperties"].values()
+        schema = {**schema, "additionalProperties": value}
     result: Schema = {}
     for key, value in schema.items():
         if key in _DROPPED or (key == "default" and value in (None, [], "")):

@@ -62,8 +62,14 @@ class Reason(StrEnum):
     TYPE_ERROR = "TypeError", "Segment Journey", "A rule's types do not fit together."
     UNKNOWN_ATTRIBUTE = (
         "UnknownAttribute",
-        "Segment Journey",
-        "A rule names an attribute that is neither declared nor imported.",
+        "Segment Journey Channel",
+        "A rule, a template or addressAttribute names an attribute that is neither declared nor "
+        "imported.",
+    )
+    TEMPLATE_INVALID = (
+        "TemplateInvalid",
+        "Channel",
+        "A part of the template is not Jinja, or uses what templates do not have.",
     )
     UNKNOWN_SEGMENT = (
         "UnknownSegment",

@@ -1,0 +1,70 @@
+"""The template of a Channel, and what is wrong with it, for the operator and for whoever sends."""
+
+from __future__ import annotations
+
+from wayfare_engine.content.template import (
+    MessageTemplate,
+    Template,
+    TemplateProblems,
+    Variables,
+    compile_template,
+)
+from wayfare_engine.plan.problems import CompileProblem
+from wayfare_engine.plan.schema import Schema
+from wayfare_engine.resources import Channel, Reason
+
+
+def is_html(part: str) -> bool:
+    """Whether values in a part of this name are escaped as HTML."""
+    return part == "html" or part.endswith("_html")
+
+
+def message_template(channel: Channel, schema: Schema) -> MessageTemplate | None:
+    """The compiled template; None when the content goes as it is. Raises TemplateProblems."""
+    template = channel.spec.template
+    if template is None:
+        return None
+    variables = _variables(schema)
+    return MessageTemplate(
+        {
+            name: compile_template(text, variables, html=is_html(name))
+            for name, text in template.parts.items()
+        }
+    )
+
+
+def channel_problems(channel: Channel, schema: Schema) -> tuple[CompileProblem, ...]:
+    """Everything that is wrong with what the channel says, and to which address. Pure."""
+    variables = _variables(schema)
+    found: list[CompileProblem] = []
+    address = channel.spec.address_attribute
+    if address is not None and address not in variables.customer:
+        found.append(
+            CompileProblem(
+                "spec.addressAttribute",
+                0,
+                0,
+                Reason.UNKNOWN_ATTRIBUTE,
+                f"customers have no attribute {address!r}: import it, or declare it in the Engine",
+            )
+        )
+    parts = channel.spec.template.parts if channel.spec.template is not None else {}
+    for name, text in parts.items():
+        result = _compiled(text, variables, html=is_html(name))
+        if isinstance(result, TemplateProblems):
+            path = f"spec.template.parts.{name}"
+            found.extend(
+                CompileProblem(path, p.line, p.column, p.reason, p.message) for p in result.problems
+            )
+    return tuple(found)
+
+
+def _compiled(text: str, variables: Variables, *, html: bool) -> Template | TemplateProblems:
+    try:
+        return compile_template(text, variables, html=html)
+    except TemplateProblems as problems:
+        return problems
+
+
+def _variables(schema: Schema) -> Variables:
+    return Variables(frozenset(attribute.name for attribute in schema.addressable))
