@@ -143,7 +143,7 @@ class Campaign:
             body = [
                 {
                     "channel": f"{NAMESPACE}/{'push' if number % 2 else 'mail'}",
-                    "customer": str(number % self._customers + 1),
+                    "customer_id": str(number % self._customers + 1),
                     "key": f"{self._entry}-{number}",
                     "content": {"text": f"An offer for you, number {number}"},
                 }

@@ -57,7 +57,7 @@ def rows() -> list[tuple[str, dict[str, Any], str]]:
 def test_the_channel_compiles_and_says_what_it_looks_like() -> None:
     channel = page_channel()
     assert channel_problems(channel, SCHEMA) == ()
-    template = message_template(channel, SCHEMA)
+    template = message_template(channel.spec, SCHEMA)
     assert template is not None
     said = template.render(ANNA, {"title": "News", "offers": [{"name": "A & B"}]})
     assert said["subject"] == "News, Anna"
@@ -102,4 +102,4 @@ def test_a_channels_problems_have_their_places() -> None:
 def test_a_channel_without_a_template_says_the_content_as_it_is() -> None:
     channel = page_channel(template=None, addressAttribute=None)
     assert channel_problems(channel, Schema()) == ()
-    assert message_template(channel, Schema()) is None
+    assert message_template(channel.spec, Schema()) is None

@@ -243,3 +243,19 @@ def test_a_channel_of_another_namespace_needs_a_grant(cluster: Cluster) -> None:
     cluster.not_ready("journeys", "code", "RefNotPermitted")
     shared.apply("Channel", "sms", spec(**of, allowedNamespaces={"from": "All"}))
     cluster.ready("journeys", "code")
+
+
+def test_a_template_that_cannot_be_said_is_told_with_its_place(
+    cluster: Cluster, bank: EngineState
+) -> None:
+    good = spec(template={"parts": {"text": "Dear customer of {{ customer.age }}"}})
+    cluster.apply("Channel", "sms", good)
+    cluster.ready("channels", "sms")
+    wrong = "Dear\n{{ customer.agee }}"
+    cluster.apply("Channel", "sms", spec(template={"parts": {"text": wrong}}))
+    message = cluster.not_ready("channels", "sms", "UnknownAttribute")["message"]
+    assert "spec.template.parts.text, line 2" in message
+    assert "goes on serving" in message
+    assert bank.wanted is not None
+    (found,) = json.loads(bank.plans[bank.wanted])["channels"].values()
+    assert found["spec"]["template"]["parts"]["text"].startswith("Dear customer of")

@@ -12,11 +12,13 @@ from typing import Any
 import psycopg
 import structlog
 
+from wayfare_engine.api.plan_channels import PlanChannels
 from wayfare_engine.api.preview import Outgoing
 from wayfare_engine.api.snapshot import SnapshotLoader
 from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
 from wayfare_engine.metrics import ServeMetrics
+from wayfare_engine.plan import Plan
 from wayfare_engine.receipts.callbacks import Callbacks
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import channel_reports, channels
@@ -33,8 +35,7 @@ _CHANNELS_SECONDS = 3.0
 
 
 class ServeState:
-    """Everything that the routes read. Lives in one event loop. `hosts` says where a channel's host
-    is; what the settings say, when it is not given."""
+    """Everything that the routes read. Lives in one event loop."""
 
     def __init__(
         self,
@@ -42,7 +43,6 @@ class ServeState:
         *,
         clock: Callable[[], datetime],
         ids: Callable[[], uuid.UUID],
-        hosts: Callable[[str], str | None] | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -66,11 +66,9 @@ class ServeState:
             watch=self.watch,
             metrics=self.metrics.facts,
         )
-        self.callbacks = Callbacks(
-            hosts or settings.channel_hosts.get, seconds=settings.callback_seconds
-        )
-        #: Channels and their templates, as the plan has them; set before the routes are asked.
-        self.outgoing = Outgoing()
+        self.channels = PlanChannels(settings, self._plan)
+        self.callbacks = Callbacks(self.channels.host, seconds=settings.callback_seconds)
+        self.outgoing = Outgoing(self.channels.names, self.channels.renderer)
         self.draining = False
         self._away: tuple[str, ...] = ()
         self._open_channels: frozenset[str] = frozenset()
@@ -84,6 +82,7 @@ class ServeState:
     async def start(self) -> None:
         """Begin to connect, load and listen; returns at once."""
         await self.postgresql.open()
+        self.channels.start()
         self.ledger.start()
         self.watch.start()
         self.facts.start()
@@ -110,6 +109,7 @@ class ServeState:
         with contextlib.suppress(*Away, psycopg.Error):
             async with self.postgresql.connection(1.0) as connection:
                 await plans_sql.withdraw(connection, self.settings.pod_uid)
+        await asyncio.to_thread(self.channels.stop)
         await self.postgresql.close()
         await self.valkey.close()
         return lost
@@ -146,6 +146,10 @@ class ServeState:
             "plan": present.plan.digest if present else None,
             "degraded": list(degraded),
         }
+
+    def _plan(self) -> Plan | None:
+        present = self.loader.present
+        return None if present is None else present.plan
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -12,6 +12,7 @@ from wayfare_engine.content.template import (
 from wayfare_engine.plan.problems import CompileProblem
 from wayfare_engine.plan.schema import Schema
 from wayfare_engine.resources import Channel, Reason
+from wayfare_engine.resources.channel import ChannelSpec
 
 
 def is_html(part: str) -> bool:
@@ -19,9 +20,9 @@ def is_html(part: str) -> bool:
     return part == "html" or part.endswith("_html")
 
 
-def message_template(channel: Channel, schema: Schema) -> MessageTemplate | None:
+def message_template(spec: ChannelSpec, schema: Schema) -> MessageTemplate | None:
     """The compiled template; None when the content goes as it is. Raises TemplateProblems."""
-    template = channel.spec.template
+    template = spec.template
     if template is None:
         return None
     variables = _variables(schema)

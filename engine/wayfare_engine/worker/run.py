@@ -126,7 +126,12 @@ async def stop_tasks(state: WorkerState, tasks: list[asyncio.Task[None]]) -> Non
 async def _send(state: WorkerState) -> None:
     """Run the sends until cancelled; returns when hand-overs under way have ended."""
     sending = Sending(
-        state.settings, plan=lambda: state.plan, metrics=state.metrics.sends, clock=state.clock
+        state.settings,
+        plan=lambda: state.plan,
+        store=state.object_store,
+        masters=state.master_keys,
+        metrics=state.metrics.sends,
+        clock=state.clock,
     )
     sending.start()
     try:

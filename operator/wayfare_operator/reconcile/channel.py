@@ -15,7 +15,7 @@ from wayfare_operator.reconcile.children import Refused, apply_channel_children
 from wayfare_operator.reconcile.engine import facts_of
 from wayfare_operator.reconcile.fallbacks import fallback_problem
 from wayfare_operator.reconcile.pods import Failure, Rollout, failure, rollout
-from wayfare_operator.reconcile.problems import invalid
+from wayfare_operator.reconcile.problems import invalid, problem_outcome
 from wayfare_operator.reconcile.publication import Publication
 from wayfare_operator.reconcile.references import refusal
 from wayfare_operator.reconcile.world import Key, World
@@ -92,7 +92,11 @@ def decide(observed: Observed, now: datetime) -> Object | None:
         return _status(observed, problem, told, now)
     if publication is None or publication.compiled is None or not publication.looked:
         return None
-    in_plan = publication.compiled.contents.channels.get(entry.resource.plan_name)
+    name = entry.resource.plan_name
+    in_plan = publication.compiled.contents.channels.get(name)
+    said = problem_outcome(publication.compiled, ("Channel", name), entry.spec_digest, in_plan)
+    if said is not None:
+        return _status(observed, said, told, now)
     if in_plan != entry.spec_digest:
         return None  # its compile is on its way
     if publication.told is None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+from wayfare_engine.content import channel_problems
 from wayfare_engine.plan import (
     Attribute,
     AttributeType,
+    CompileProblem,
     CompileResult,
     Plan,
     PlanChannel,
@@ -63,6 +65,7 @@ class Input:
     """Channels that are there and cannot be used as they are: as they were, they go on."""
     grants: Mapping[str, AllowedNamespaces | None]
     """Of channels: from which namespaces journeys may lead to them."""
+    wrong_channels: Mapping[tuple[str, str], tuple[CompileProblem, ...]]
     governance: Mapping[str, Any]
     fingerprint: str
 
@@ -81,7 +84,7 @@ def gather(engine: Engine, cache: Cache, told: ControlStatus | None) -> Input:
     segments = tuple(each for each in found if isinstance(each[0], Segment))
     journeys = tuple(each for each in found if isinstance(each[0], Journey))
     labels = {space: dict(told_labels) for space, told_labels in cache.namespaces.items()}
-    channels, kept, grants = _channels(engine, cache)
+    channels, kept, grants, wrong = _channels(engine, cache, schema)
     governance = (
         engine.spec.governance.model_dump(mode="json", by_alias=True, exclude_none=True)
         if engine.spec.governance is not None
@@ -97,6 +100,7 @@ def gather(engine: Engine, cache: Cache, told: ControlStatus | None) -> Input:
         channels=channels,
         kept_channels=kept,
         grants=grants,
+        wrong_channels=wrong,
         governance=governance,
         fingerprint=_fingerprint(
             schema,
@@ -106,6 +110,7 @@ def gather(engine: Engine, cache: Cache, told: ControlStatus | None) -> Input:
             [
                 sorted([name, each.digest, each.url] for name, each in channels.items()),
                 sorted(kept),
+                sorted(wrong),
                 governance,
             ],
         ),
@@ -113,9 +118,16 @@ def gather(engine: Engine, cache: Cache, told: ControlStatus | None) -> Input:
 
 
 def _channels(
-    engine: Engine, cache: Cache
-) -> tuple[dict[str, PlanChannel], frozenset[str], dict[str, AllowedNamespaces | None]]:
-    """Those that can be used, those that can only go on as they were, and who may lead to them."""
+    engine: Engine, cache: Cache, schema: Schema
+) -> tuple[
+    dict[str, PlanChannel],
+    frozenset[str],
+    dict[str, AllowedNamespaces | None],
+    dict[tuple[str, str], tuple[CompileProblem, ...]],
+]:
+    """Those that can be used, those that can only go on as they were, who may lead to them, and
+    what is wrong with what they say."""
+    wrong: dict[tuple[str, str], tuple[CompileProblem, ...]] = {}
     usable: dict[str, PlanChannel] = {}
     grants: dict[str, AllowedNamespaces | None] = {}
     kept = set()
@@ -131,7 +143,10 @@ def _channels(
         if not admits(engine, channel, cache):
             continue
         grants[channel.plan_name] = channel.spec.allowed_namespaces
-        if fallback_problem(channel, cache) is not None:
+        problems = channel_problems(channel, schema)
+        if problems:
+            wrong[("Channel", channel.plan_name)] = problems
+        if problems or fallback_problem(channel, cache) is not None:
             kept.add(channel.plan_name)
             continue
         assert entry.spec_digest is not None
@@ -140,7 +155,7 @@ def _channels(
             digest=entry.spec_digest,
             spec=channel.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
         )
-    return usable, frozenset(kept), grants
+    return usable, frozenset(kept), grants, wrong
 
 
 def _compilable(entry: Entry, engine: Engine, cache: Cache) -> bool:
@@ -239,7 +254,10 @@ def compile_all(given: Input, previous: Plan | None) -> Compiled:
     return Compiled(
         plan=result.plan,
         contents=contents(result.plan),
-        problems={key: tuple(value) for key, value in result.problems.items() if value},
+        problems={
+            **{key: tuple(value) for key, value in result.problems.items() if value},
+            **given.wrong_channels,
+        },
         denied=denied,
         considered=considered,
     )

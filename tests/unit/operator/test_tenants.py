@@ -89,6 +89,7 @@ def compiled(
         channels={},
         kept_channels=frozenset(),
         grants={},
+        wrong_channels={},
         governance={},
         fingerprint="",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from psycopg import Connection
 from wayfare_engine.channels.contract import Description
 from wayfare_engine.channels.contract import Key as SaysKey
 from wayfare_engine.channels.contract import Query as SaysQuery
+from wayfare_engine.content import Prepared, Renderer
 from wayfare_engine.guards import BreakerLimits, Manual
 from wayfare_engine.ledger.bodies import Guard
 from wayfare_engine.outbox.channel import (
@@ -71,7 +72,7 @@ class Built:
         """Raises BadLimit."""
         return BreakerLimits.of(self.spec.breaker, call_seconds=call_seconds)
 
-    def channel(self, host: Host) -> Channel:
+    def channel(self, host: Host, renderer: Renderer) -> Channel:
         """As the outbox sees it. Its fallback stays out: see `with_fallbacks`."""
         limits, retry = self.spec.limits, self.spec.retry
         rate = limits.rate
@@ -94,6 +95,7 @@ class Built:
             queue=limits.queue,
             rate=None if rate is None else Rate(rate.count, _seconds(rate.per)),
             timeout=_seconds(limits.timeout),
+            prepare=_preparing(renderer),
         )
 
 
@@ -159,6 +161,14 @@ def checks(
     for name, way in ways.items():
         found.extend(_cap(cap, frozenset({name})) for cap in way.spec.caps if _counts(cap, way))
     return tuple(found)
+
+
+def _preparing(renderer: Renderer) -> Callable[[Send], Prepared] | None:
+    """None where there is nothing to make: the content goes as it is, to no address but a test's
+    own."""
+    if renderer.template is None and renderer.address_attribute is None:
+        return None
+    return renderer.prepare
 
 
 def _quiet(spec: QuietHoursSpec, channels: frozenset[str], zones: Zones) -> Check:

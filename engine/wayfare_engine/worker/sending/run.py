@@ -16,16 +16,20 @@ from typing import Any
 
 import psycopg
 import structlog
+from psycopg_pool import ConnectionPool
 
 from wayfare_engine.clock import new_id
+from wayfare_engine.customers.messages import MessageMaker, Messages
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.guards import BadLimit
 from wayfare_engine.lease.terms import boottime
 from wayfare_engine.ledger.bodies import Guard
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
 from wayfare_engine.metrics import SendMetrics
+from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.outbox import HttpHost, Origin, SendWorker
 from wayfare_engine.plan import Plan
+from wayfare_engine.privacy import MasterKeys
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import channel_reports
 from wayfare_engine.store.channel_reports import ChannelReport
@@ -46,6 +50,8 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 1.0
 _REPORT_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
+#: For looking up customers while messages are made.
+_CONNECTIONS = 8
 
 
 @dataclass
@@ -67,6 +73,8 @@ class Sending:
         settings: Settings,
         *,
         plan: Callable[[], Plan | None],
+        store: ObjectStore | None,
+        masters: MasterKeys | None,
         metrics: SendMetrics,
         clock: Callable[[], datetime],
     ) -> None:
@@ -86,6 +94,14 @@ class Sending:
             clock=clock,
             changed=self._news.set,
         )
+        self._pool = ConnectionPool(
+            patient(settings.dsn, "wayfare-messages"),
+            min_size=0,
+            max_size=_CONNECTIONS,
+            kwargs={"autocommit": True},
+            open=False,
+        )
+        self._maker = MessageMaker(self._pool.connection, store, masters)
         self._figures: dict[str, Figures] = {}
         self._problems: dict[str, str] = {}
         self._running: _Running | None = None
@@ -94,6 +110,7 @@ class Sending:
 
     def start(self) -> None:
         """Begin."""
+        self._pool.open()
         self._breakers.start()
         self._thread.start()
 
@@ -104,6 +121,7 @@ class Sending:
         self._thread.join()
         self._breakers.stop()
         self._hosts.close()
+        self._pool.close()
 
     def _run(self) -> None:
         reported_at = float("-inf")
@@ -159,16 +177,22 @@ class Sending:
         if running is not None and running.made_from == made_from:
             return
         self._end_running()
-        ways = self._ways(plan, known)
+        messages = self._maker.of(plan)
+        ways = self._ways(plan, known, messages)
         if ways:
-            self._begin(connection, plan, ways, epoch, made_from)
+            self._begin(connection, plan, ways, messages, epoch, made_from)
 
-    def _ways(self, plan: Plan, known: Mapping[str, Known]) -> dict[str, built.Built]:
+    def _ways(
+        self, plan: Plan, known: Mapping[str, Known], messages: Messages
+    ) -> dict[str, built.Built]:
         guard: Guard = "Local" if self._settings.object_store_url is None else "Journaled"
         ways = {}
         for name, channel in plan.channels.items():
             description = known[name].description
             if description is None:
+                continue
+            if name in messages.problems:
+                self._problems[name] = messages.problems[name]
                 continue
             try:
                 way = built.built(name, channel, description, guard=guard)
@@ -184,6 +208,7 @@ class Sending:
         connection: psycopg.Connection[Any],
         plan: Plan,
         ways: Mapping[str, built.Built],
+        messages: Messages,
         epoch: int,
         made_from: object,
     ) -> None:
@@ -199,7 +224,8 @@ class Sending:
                     name, self._metrics, boottime=boottime, clock=self._clock
                 )
             host = HttpHost(way.url, boottime=boottime, connect_seconds=_CONNECT_SECONDS)
-            channels[name] = way.channel(WatchedHost(host, figures, boottime=boottime))
+            watched = WatchedHost(host, figures, boottime=boottime)
+            channels[name] = way.channel(watched, messages.renderers[name])
             limits = way.breaker_limits(settings.hand_over_seconds)
             breakers[name] = self._breakers.breaker(name, limits, way.manual)
         worker = SendWorker(
@@ -209,7 +235,7 @@ class Sending:
             guard=right,
             window=terms.carried,
             boottime=boottime,
-            checks=built.checks(ways, plan.governance, zones=lambda _: {}),
+            checks=built.checks(ways, plan.governance, zones=messages.zones),
             breakers=breakers,
         )
         stop = threading.Event()
