@@ -72,7 +72,7 @@ def test_an_unknown_name_says_which_there_are() -> None:
     with pytest.raises(UnknownPlugin, match="kafka, sink, sms, smtp, webhook"):
         load("smoke-signal")
     done = wayfare("channel", "host", "--plugin", "smoke-signal")
-    assert (done.returncode, "sink, webhook" in done.stderr) == (2, True)
+    assert (done.returncode, "sink, sms, smtp, webhook" in done.stderr) == (2, True)
 
 
 def test_an_open_that_fails_is_told_by_its_class_only(tmp_path: Path) -> None:
