@@ -69,10 +69,10 @@ sink = tests.channels.scripted:Scripted
 
 
 def test_an_unknown_name_says_which_there_are() -> None:
-    with pytest.raises(UnknownPlugin, match="sink, webhook"):
+    with pytest.raises(UnknownPlugin, match="kafka, sink, sms, smtp, webhook"):
         load("smoke-signal")
     done = wayfare("channel", "host", "--plugin", "smoke-signal")
-    assert (done.returncode, "sink, webhook" in done.stderr) == (2, True)
+    assert (done.returncode, "sink, sms, smtp, webhook" in done.stderr) == (2, True)
 
 
 def test_an_open_that_fails_is_told_by_its_class_only(tmp_path: Path) -> None:
@@ -101,7 +101,8 @@ def test_an_open_that_fails_is_told_by_its_class_only(tmp_path: Path) -> None:
 
 def test_what_wayfare_brings() -> None:
     assert load("sink") is Sink
-    assert {one.name: one.problem for one in installed()} == {"sink": None, "webhook": None}
+    names = ("kafka", "sink", "sms", "smtp", "webhook")
+    assert {one.name: one.problem for one in installed()} == dict.fromkeys(names)
 
 
 def test_a_folder_of_secrets_is_read_as_kubernetes_mounts_it(tmp_path: Path) -> None:

@@ -107,6 +107,9 @@ class ChannelPlugin(ABC):
     def open(cls, settings: Settings) -> Self:
         """A plugin with these settings; connects to nothing yet. Raises BadConfig."""
 
+    async def begin(self) -> None:  # noqa: B027 - most connect when they send
+        """Called once, when the host begins. Does not wait for anything outside."""
+
     @abstractmethod
     async def send(self, what: HandOver) -> Answer:
         """Hand one send to the provider."""

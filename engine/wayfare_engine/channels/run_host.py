@@ -36,6 +36,7 @@ async def run_host(
         await host.end(longest)
 
     log.info("channel.starting", plugin=plugin.name, version=plugin.version, port=port)
+    await plugin.begin()
     await run_until_signal(server, before_end=drain)
     try:
         async with asyncio.timeout(longest):
