@@ -20,6 +20,7 @@ from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.checks import Check, Elsewhere, Later, Refused, ask, expiry
 from wayfare_engine.outbox.facts import Origin, record
 from wayfare_engine.outbox.holds import hold
+from wayfare_engine.outbox.replayed import with_replays
 
 _writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is written")
 _written = crash_point("outbox.dispatch.written", "dispatches are committed; nothing has left")
@@ -29,10 +30,8 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 # customers' later sends: they go in the order in which they are due.
 _OPEN = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), o.payload::text,
-    o.outcome_attempt, o.due, coalesce(r.expires, o.expires),
-    wayfare.send_partition(o.customer_id), o.channel, false, NULL, r.at, coalesce(r.attempt, 0)
+    o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
 FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
-    LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
 WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND o.attempt <= o.outcome_attempt
     AND o.due <= %(now)s
@@ -87,7 +86,7 @@ def take_turns(
     full = [name for name in channels if room.get(name, 1) <= 0]
     with connection.transaction():
         found = connection.execute(
-            _OPEN,
+            with_replays(_OPEN),
             {
                 "now": now,
                 "channels": [name for name in channels if name not in full],

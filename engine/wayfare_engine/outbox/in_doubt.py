@@ -21,18 +21,17 @@ from typing import Any, Literal
 from psycopg import Connection
 
 from wayfare_engine.outbox.channel import Channel, Dedupe, Key, Query, Send
+from wayfare_engine.outbox.replayed import with_replays
 
 #: The part of a provider's window that is not used: the clocks of sites and provider differ.
 _MARGIN = 0.1
 
 _DISPATCHED = """
 SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
-    o.due, coalesce(r.expires, o.expires), wayfare.send_partition(o.customer_id), o.channel,
-    false, NULL, r.at, coalesce(r.attempt, 0),
-    o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
+    o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel,
+    o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at, o.dispatched_at
 FROM wayfare.outbox o
 LEFT JOIN wayfare.send_holds h USING (send_key)
-LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
 WHERE o.attempt > o.outcome_attempt
     AND o.outcome IS DISTINCT FROM 'Accepted'
     AND o.due IS NOT NULL
@@ -88,7 +87,7 @@ def in_doubt(
 ) -> list[InDoubt]:
     """Dispatches without outcome that nobody at this site is handing over, oldest first."""
     found = connection.execute(
-        _DISPATCHED,
+        with_replays(_DISPATCHED, "site", "epoch", "first_at", "dispatched_at"),
         {
             "channels": list(channels),
             "partitions": list(partitions),
@@ -97,7 +96,7 @@ def in_doubt(
             "limit": limit,
         },
     ).fetchall()
-    return [InDoubt(Send(*row[:13]), *row[13:]) for row in found]
+    return [InDoubt(Send(*row[:13]), *row[13:16]) for row in found]
 
 
 def what_to_do(
