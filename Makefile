@@ -16,7 +16,7 @@ SEED ?=
 RUNS ?=
 MINUTES ?=
 
-.PHONY: help setup packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos soak clean
+.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ setup: ## make .venv from the lock file (done by the other targets too)
 
 packages: setup ## install the Debian packages that the lab needs (root on Debian only)
 	@scripts/debian-packages || [ $$? = 3 ]
+
+test-packages: setup
+	@scripts/debian-packages --tests || [ $$? = 3 ]
 
 demo: packages ## the main job, for real: lab, operator, engine, decisions; writes build/demo.json
 	@$(RUN) $(PY) -m demo.run --json build/demo.json \
@@ -39,7 +42,7 @@ rebuild: setup ## a site is lost with its disk and rebuilt from the bucket alone
 demo-down: setup ## remove what the demo made, the lab too
 	@$(RUN) $(PY) -m demo.down $(if $(CLUSTER),--cluster "$(CLUSTER)") $(ARGS)
 
-test: packages ## all tests (one folder or test: make test ARGS=tests/unit)
+test: test-packages ## all tests (one folder or test: make test ARGS=tests/unit)
 	@$(RUN) scripts/test $(ARGS)
 
 check: setup ## format, lint, types, imports, generated files
@@ -66,10 +69,10 @@ lab-down: setup ## remove the lab
 bench: setup ## benchmarks, each a ratio against its baseline; writes build/bench.json (ONLY=journal SCALE=0.1)
 	@$(RUN) $(PY) -m bench.run $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
-chaos: packages ## seeded fault schedules over two sites (SEED=1 RUNS=300); a seed that fails is printed
+chaos: test-packages ## seeded fault schedules over two sites (SEED=1 RUNS=300); a seed that fails is printed
 	@$(RUN) $(PY) -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
-soak: packages ## chaos with ever new seeds for MINUTES=60; every seed that fails is printed
+soak: test-packages ## chaos with ever new seeds for MINUTES=60; every seed that fails is printed
 	@$(RUN) $(PY) -m tests.chaos.run --minutes $(or $(MINUTES),60) --keep-going $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean: ## remove build/ and .venv

@@ -204,6 +204,7 @@ def serving(dsn: str, key: bytes) -> Iterator[str]:
             until(
                 lambda: httpx.get(f"{pod.url}/livez").status_code == 200,
                 what="a serving pod",
+                seconds=120,
                 ignoring=(httpx.HTTPError,),
             )
             yield pod.url

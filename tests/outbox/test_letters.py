@@ -9,15 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.outbox.conftest import Outbox, now
-from tests.servers.receivers import Fault
+from tests.outbox.conftest import WINDOW, Outbox, in_thread, now
+from tests.servers.receivers import Fault, boottime
 from tests.servers.wait import until
 from wayfare_engine.clock import new_id
 from wayfare_engine.facts import Draft, Fact, write
 from wayfare_engine.ledger import fence
 from wayfare_engine.ledger.bodies import OptOut, Receipt
 from wayfare_engine.ledger.fence import StaleEpoch
-from wayfare_engine.outbox import PlannedSend, Retry
+from wayfare_engine.outbox import Origin, PlannedSend, Retry, SendWorker
 from wayfare_engine.outbox.checks import ContactCap
 from wayfare_engine.outbox.letters import Letter, Sort, Wanted, counts, keys, letters, listed
 from wayfare_engine.outbox.rulings import Action, Ruled, Word, rule
@@ -102,15 +102,30 @@ def test_what_ended_for_want_of_a_way_out_is_a_dead_letter_and_what_a_rule_forba
     given_up = outbox.send("Query", due=now() - timedelta(seconds=1))
     waited = outbox.send("None", expires=now() - timedelta(seconds=0.1))
     unwanted, taken = outbox.send("Key"), outbox.send("Key", customer="bo", node="first")
-    held = outbox.send("Key", customer="bo", node="second", expires=now() + timedelta(seconds=1))
+    held = outbox.send("Key", customer="bo", node="second", expires=now() + timedelta(hours=1))
     opt_out(outbox, unwanted, "*")
     end(outbox, taken)
+    cap = ContactCap(1, 86_400.0)
+    outbox.plan(held)
     end(
         outbox,
-        *(given_up, waited, unwanted, held),
+        *(given_up, waited, unwanted),
         channels=outbox.channels(retry=GIVES_UP),
-        checks=(ContactCap(1, 3600.0),),
+        checks=(cap,),
     )
+    with outbox.sealing(), outbox.sending(checks=(cap,)):
+        until(lambda: outbox.ask("SELECT FROM wayfare.send_holds WHERE by_rule"), what="the hold")
+    later = SendWorker(
+        outbox.dsn,
+        Origin(outbox.site, outbox.epoch, new_id, lambda: now() + timedelta(hours=2)),
+        channels=outbox.channels(),
+        guard=outbox,
+        window=WINDOW,
+        boottime=boottime,
+        checks=(cap,),
+    )
+    with outbox.sealing(), in_thread(later.run):
+        until(lambda: outbox.outcome(held) == "Expired", what="its expiry")
 
     listed_here = {one.send_key: (one.outcome, one.cause) for one in found(outbox)}
     assert listed_here == {

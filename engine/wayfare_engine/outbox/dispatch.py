@@ -31,14 +31,15 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 # channel's backlog takes the place of another's. A send that a merge decides about just now is left
 # to the next turn.
 _OPEN = """
-SELECT turn.* FROM unnest(%(channels)s::text[], %(limits)s::int[]) AS c (name, most)
+SELECT turn.send_key, turn.customer_id, turn.name, turn.payload, turn.outcome_attempt, turn.due,
+    coalesce(r.expires, turn.expires), turn.partition, turn.channel, turn.test, turn.address,
+    false, NULL::timestamptz, turn.tries, r.at, coalesce(r.attempt, 0)
+FROM unnest(%(channels)s::text[], %(limits)s::int[]) AS c (name, most)
 CROSS JOIN LATERAL (
-    SELECT o.send_key, o.customer_id, c.name, o.payload::text, o.outcome_attempt, o.due,
-        coalesce(r.expires, o.expires), wayfare.send_partition(o.customer_id), o.channel,
-        coalesce(o.test, false), o.address, false, NULL::timestamptz,
-        coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0)
+    SELECT o.send_key, o.customer_id, c.name, o.payload::text, o.outcome_attempt, o.due, o.expires,
+        wayfare.send_partition(o.customer_id) AS partition, o.channel,
+        coalesce(o.test, false) AS test, o.address, coalesce(h.tries, 0) AS tries
     FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
-        LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
     WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
         AND o.attempt <= o.outcome_attempt
         AND o.due <= %(now)s
@@ -60,7 +61,7 @@ CROSS JOIN LATERAL (
     ORDER BY o.due, o.send_key
     LIMIT c.most
     FOR UPDATE OF o SKIP LOCKED
-) turn
+) turn LEFT JOIN wayfare.rulings r ON r.send_key = turn.send_key AND r.action = 'Replay'
 """
 
 

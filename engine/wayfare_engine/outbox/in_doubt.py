@@ -26,23 +26,27 @@ from wayfare_engine.outbox.channel import Channel, Dedupe, Key, Query, Send
 _MARGIN = 0.1
 
 _DISPATCHED = """
-SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
-    o.due, coalesce(r.expires, o.expires), wayfare.send_partition(o.customer_id), o.channel,
-    coalesce(o.test, false), o.address, false, NULL::timestamptz,
-    coalesce(h.tries, 0), r.at, coalesce(r.attempt, 0),
-    o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at
-FROM wayfare.outbox o
-LEFT JOIN wayfare.send_holds h USING (send_key)
-LEFT JOIN wayfare.rulings r ON r.send_key = o.send_key AND r.action = 'Replay'
-WHERE o.attempt > o.outcome_attempt
-    AND o.outcome IS DISTINCT FROM 'Accepted'
-    AND o.due IS NOT NULL
-    AND o.dispatch_channel = ANY(%(channels)s)
-    AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
-    AND (h.until IS NULL OR h.until <= %(now)s)
-    AND o.send_key <> ALL(%(under_way)s)
-ORDER BY o.dispatched_at, o.send_key
-LIMIT %(limit)s
+SELECT t.send_key, t.customer_id, t.dispatch_channel, t.payload, t.attempt, t.due,
+    coalesce(r.expires, t.expires), t.partition, t.channel, t.test, t.address,
+    false, NULL::timestamptz, t.tries, r.at, coalesce(r.attempt, 0),
+    t.dispatch_site, t.dispatch_epoch, t.first_dispatched_at
+FROM (
+    SELECT o.send_key, o.customer_id, o.dispatch_channel, o.payload::text, o.attempt,
+        o.due, o.expires, wayfare.send_partition(o.customer_id) AS partition, o.channel,
+        coalesce(o.test, false) AS test, o.address, coalesce(h.tries, 0) AS tries,
+        o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at, o.dispatched_at
+    FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
+    WHERE o.attempt > o.outcome_attempt
+        AND o.outcome IS DISTINCT FROM 'Accepted'
+        AND o.due IS NOT NULL
+        AND o.dispatch_channel = ANY(%(channels)s)
+        AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
+        AND (h.until IS NULL OR h.until <= %(now)s)
+        AND o.send_key <> ALL(%(under_way)s)
+    ORDER BY o.dispatched_at, o.send_key
+    LIMIT %(limit)s
+) t LEFT JOIN wayfare.rulings r ON r.send_key = t.send_key AND r.action = 'Replay'
+ORDER BY t.dispatched_at, t.send_key
 """
 
 
