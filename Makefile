@@ -27,7 +27,7 @@ setup: ## make .venv from the lock file (done by the other targets too)
 packages: setup ## install the Debian packages that the lab needs (root on Debian only)
 	@scripts/debian-packages || [ $$? = 3 ]
 
-test-packages: setup
+test-packages: setup ## install the Debian packages that all tests need (root on Debian only)
 	@scripts/debian-packages --tests || [ $$? = 3 ]
 
 demo: packages ## the main job, for real: lab, operator, engine, decisions; writes build/demo.json
