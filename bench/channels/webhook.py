@@ -72,8 +72,8 @@ _context = multiprocessing.get_context("spawn")
 
 def measure(scale: float) -> dict[str, Any]:
     """The figures, over `scale` of 30,000 sends; of a fifth of that for the baselines."""
-    count = max(2_000, int(COUNT * scale))
-    few = max(1_000, count // 5)
+    count = max(1_000, int(COUNT * scale))
+    few = max(200, count // 5)
     with tempfile.TemporaryDirectory() as folder, running_postgresql() as server:
         here = Path(folder)
         alone = _memory(here / "memory", few)
