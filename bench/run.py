@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.channels.run import measure as measure_channels
 from bench.decide.run import measure
 from bench.decide.workload import make
 from bench.guards.run import measure as measure_guards
@@ -34,10 +35,16 @@ def guards(scale: float) -> dict[str, Any]:
     return measure_guards(scale)
 
 
+def channels(scale: float) -> dict[str, Any]:
+    """Sends of one worker: what each costs, how many leave, what neighbours suffer."""
+    return measure_channels(scale)
+
+
 BENCHMARKS: dict[str, Callable[[float], dict[str, Any]]] = {
     "decide": decide,
     "journal": journal,
     "guards": guards,
+    "channels": channels,
 }
 
 

@@ -86,28 +86,33 @@ class Calls:
         except Exception as error:  # a defect of a host's client must not lose the sends
             log.exception("outbox.hand_over", send_keys=[send.send_key for send in going])
             answers = [Answer(Result.IN_DOUBT, type(error).__name__)] * len(going)
+        ended: list[Ended] = []
         for send, answer in zip(going, answers, strict=True):
             ending = _ENDINGS.get(answer.result)
             if ending is None:
                 self._under_way.doubt(Doubt(send, answer.detail), self._window)
-            else:
-                if ending == "Accepted":
-                    self._retries.accepted(send)
-                self.end(Ended(send, ending, answer.detail, answer.provider_id))
+                continue
+            if ending == "Accepted":
+                self._retries.accepted(send)
+            ended.append(Ended(send, ending, answer.detail, answer.provider_id))
+        self.end(*ended)
         return sum(answer.result is not Result.HELD for answer in answers)
 
     def hold(self, late: Sequence[Waiting], why: str) -> None:
         """They do not leave now, and have their turn again."""
-        for one in late:
-            self.end(Ended(one.send, "Held", why))
+        self.end(*(Ended(one.send, "Held", why) for one in late))
 
-    def end(self, ended: Ended) -> None:
-        """One attempt ended."""
-        if ended.send.in_doubt and ended.result in ("NotAccepted", "Held"):
-            # Certain of this attempt, and it says nothing of the earlier one: still in doubt.
-            self._under_way.doubt(Doubt(ended.send, ended.detail), 0.0)
-        else:
-            self._under_way.end(ended)
+    def end(self, *ended: Ended) -> None:
+        """Attempts that ended."""
+        known = []
+        for one in ended:
+            if one.send.in_doubt and one.result in ("NotAccepted", "Held"):
+                # Certain of this attempt, and it says nothing of the earlier one: still in doubt.
+                self._under_way.doubt(Doubt(one.send, one.detail), 0.0)
+            else:
+                known.append(one)
+        if known:
+            self._under_way.end(*known)
 
     def ask(self, question: Question) -> None:
         """Put a question to the channel's provider."""

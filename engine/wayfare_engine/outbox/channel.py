@@ -172,11 +172,6 @@ class BatchHost(Protocol):
         """`hand_over` of several that have one reading, in one call: an answer each, in order."""
 
 
-def batch_size(host: Host) -> int:
-    """How many sends one call of the host takes."""
-    return max(1, host.batch_size()) if isinstance(host, BatchHost) else 1
-
-
 #: Of a channel of class None: times its concurrency. The way to the store takes a quarter of a
 #: second, so this is some hundred hand-overs a second for each worker.
 _AHEAD = 16

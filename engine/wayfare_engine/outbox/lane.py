@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wayfare_engine.guards import RateLimit
-from wayfare_engine.outbox.channel import Channel, Send, batch_size
+from wayfare_engine.outbox.channel import BatchHost, Channel, Send
 
 #: Of a batch's payloads: well below what a host must take (`contract.MOST_BYTES`).
 _MOST_BYTES = 512 * 1024
@@ -50,6 +50,8 @@ class Lane:
         self._limit = (
             None if rate is None else RateLimit.strict(rate.count, rate.per, clock=boottime)
         )
+        # Known once: this way of asking takes its time.
+        self._batching = channel.host if isinstance(channel.host, BatchHost) else None
         self._changed = threading.Condition()
         self._waiting: deque[Waiting] = deque()
         self._asking: deque[Callable[[], None]] = deque()
@@ -106,7 +108,8 @@ class Lane:
     def _work(self) -> None:
         while True:
             # It may ask the host, and nobody waits for that.
-            self._most = batch_size(self._channel.host)
+            if self._batching is not None:
+                self._most = max(1, self._batching.batch_size())
             job = self._next()
             if job is None:
                 return

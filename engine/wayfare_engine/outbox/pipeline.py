@@ -137,8 +137,7 @@ class Pipeline:
             if in_store:
                 self._submit(turn.sends, generation)
                 continue
-            for send in turn.sends:
-                self._calls.end(Ended(send, "Held", objection or ""))
+            self._calls.end(*(Ended(send, "Held", objection or "") for send in turn.sends))
         if connection is not None:
             connection.close()
 

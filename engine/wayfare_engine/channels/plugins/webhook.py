@@ -1,8 +1,8 @@
 """`webhook`: each send is one signed POST, after Standard Webhooks. The send key is the message's
 id, which receivers drop repeats by.
 
-What is certain rests on one fact: whether the first byte of the request was about to be written.
-Before that nothing took effect; after it only a status can say.
+What is certain rests on one fact: whether a connection was there, so that the first byte of the
+request was about to be written. Before that nothing took effect; after it only a status can say.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
-import httpx
+import aiohttp
 import msgspec
+from yarl import URL
 
 from wayfare_engine.channels.contract import (
     Answer,
@@ -43,7 +46,7 @@ _SHARE = 0.95
 _IDLE_SECONDS = 5.0
 #: No dot: it divides what is signed.
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,256}", re.ASCII)
-_Options = list[tuple[int, int, int] | tuple[int, int, bytes | bytearray]]
+_TIMESTAMP = "%Y-%m-%dT%H:%M:%S+00:00"
 
 
 class Data(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,12 +78,15 @@ class Webhook(ChannelPlugin):
     #: Receivers after the standard remember ids; a day is what it recommends at least.
     dedupe: ClassVar[Key | Query | NoDedupe] = Key(window=86_400.0)
     receipt_states: ClassVar[tuple[State, ...]] = webhook_receipts.STATES
+    #: The receiver has one POST a send all the same: it is the worker's calls that are saved.
+    batch_size: ClassVar[int] = 100
     permanent_errors: ClassVar[tuple[str, ...]] = ("the receiver refused it: status",)
 
     def __init__(self, opened: Opened, *, clock: Callable[[], float] = time.time) -> None:
         self._it = opened
         self._clock = clock
-        self._http = _client(opened)
+        self._url = URL(opened.url, encoded=True)
+        self._http: aiohttp.ClientSession | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -91,29 +97,27 @@ class Webhook(ChannelPlugin):
         """POST it once. Raises Rejected, NotAccepted, InDoubt."""
         if not _KEY.fullmatch(what.send_key):
             raise Rejected("the send key has characters that a message's id cannot have")
-        it, written, status = self._it, False, 0
+        it, way, status = self._it, _Way(), 0
         body = self._body(what)
-
-        async def trace(event: str, _: dict[str, Any]) -> None:
-            nonlocal written
-            written = written or event.endswith("send_request_headers.started")
-
-        request = self._http.build_request(
-            "POST",
-            it.url,
-            content=body,
-            headers=self._headers(what.send_key, body),
-            extensions={"trace": trace},
-        )
+        if self._http is None:
+            self._http = _client(it)
         try:
-            async with asyncio.timeout(min(it.config.timeout, what.remaining * _SHARE)):
-                answer = await self._http.send(request, stream=True)
-                status = answer.status_code
+            async with (
+                asyncio.timeout(min(it.config.timeout, what.remaining * _SHARE)),
+                self._http.post(
+                    self._url,
+                    data=body,
+                    headers=self._headers(what.send_key, body),
+                    allow_redirects=False,
+                    trace_request_ctx=way,
+                ) as answer,
+            ):
+                status = answer.status
                 await _read_some(answer)
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             # No text of the error: it may hold the address.
             seen = type(error).__name__
-            if not written:
+            if not way.there:
                 raise NotAccepted(f"no connection to {it.place}: {seen}") from None
             if not status:
                 raise InDoubt(f"{it.place} was sent it and did not answer: {seen}") from None
@@ -128,6 +132,11 @@ class Webhook(ChannelPlugin):
     async def receipts(self, callback: Callback) -> list[Receipt]:
         """See `webhook_receipts`. Raises ValueError."""
         return webhook_receipts.receipts(callback, self._it.receipt_keys, self._clock())
+
+    async def send_batch(self, sends: Sequence[HandOver]) -> list[Answer | Exception]:
+        """POST each, at once as far as there are connections."""
+        ends = await asyncio.gather(*map(self.send, sends), return_exceptions=True)
+        return [end if isinstance(end, Answer | Exception) else InDoubt("cut off") for end in ends]
 
     async def preview(self, what: HandOver) -> Rendered:
         """The body as it would be sent."""
@@ -155,12 +164,23 @@ class Webhook(ChannelPlugin):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.close()
 
     def _body(self, what: HandOver) -> bytes:
-        given = {name: getattr(what, name) for name in Data.__struct_fields__}
-        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
-        return msgspec.json.encode(Message("wayfare.send", at, Data(**given)))
+        at = datetime.fromtimestamp(self._clock(), UTC).strftime(_TIMESTAMP)
+        data = Data(
+            what.send_key,
+            what.customer,
+            what.channel,
+            what.site,
+            what.epoch,
+            what.attempt,
+            what.payload,
+            what.address,
+            what.test,
+        )
+        return msgspec.json.encode(Message("wayfare.send", at, data))
 
     def _headers(self, send_key: str, body: bytes) -> dict[str, str]:
         at = int(self._clock())
@@ -175,36 +195,51 @@ class Webhook(ChannelPlugin):
         return headers
 
 
-def _client(it: Opened) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(
-            verify=it.tls if it.tls is not None else False,
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_SECONDS),
-            socket_options=_socket_options(it.config.timeout),
+class _Way:
+    """Of one call: whether its connection was there."""
+
+    there = False
+
+
+def _client(it: Opened) -> aiohttp.ClientSession:
+    async def there(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.there = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(there)
+    trace.on_connection_reuseconn.append(there)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            ssl=it.tls if it.tls is not None else False,
+            limit=it.config.connections,
+            keepalive_timeout=_IDLE_SECONDS,
+            socket_factory=partial(_socket, it.config.timeout),
         ),
-        timeout=None,  # noqa: S113 - one time for all phases, around the call
+        timeout=aiohttp.ClientTimeout(),  # one time for all phases, around the call
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("Accept", "Accept-Encoding"),
+        trace_configs=[trace],
         trust_env=False,
     )
 
 
-async def _read_some(answer: httpx.Response) -> None:
+async def _read_some(answer: aiohttp.ClientResponse) -> None:
     """Read a short body, so that the connection can be used again; its status has said all."""
     read = 0
-    try:
-        async for part in answer.aiter_raw():
-            read += len(part)
-            if read > _MOST_READ:
-                return
-    finally:
-        await answer.aclose()
+    async for part in answer.content.iter_any():
+        read += len(part)
+        if read > _MOST_READ:
+            answer.close()
+            return
 
 
-def _socket_options(seconds: float) -> _Options:
+def _socket(seconds: float, address: aiohttp.AddrInfoType) -> socket.socket:
     """Nothing may leave after the time is over: neither is data that nobody acknowledges sent
     again for longer, nor does closing leave unsent data to the kernel."""
-    linger = struct.pack("ii", 1, 0)
-    options: _Options = [(socket.SOL_SOCKET, socket.SO_LINGER, linger)]
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        milliseconds = max(1, int(seconds * 1000))
-        options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds))
-    return options
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(seconds * 1000)))
+    return made

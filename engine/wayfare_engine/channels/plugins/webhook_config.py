@@ -30,6 +30,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`timeout` is in seconds, for a whole call. `headers` are not secret. `rejected` are statuses
     that refuse for good, `not_accepted` those that promise that nothing took effect; every other
     one than 2xx leaves a send in doubt. `ca_file`: certificates to trust instead of the system's.
+    `connections`: to the receiver, at most.
     """
 
     url: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -39,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_accepted: frozenset[Status] = frozenset({429, 503})
     unsigned: bool = False
     ca_file: str | None = None
+    connections: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a channel's call costs, how many sends leave in a second, and what neighbours suffer."""
