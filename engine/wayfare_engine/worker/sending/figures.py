@@ -16,7 +16,6 @@ from wayfare_engine.outbox.channel import (
     Host,
     Reading,
     Result,
-    batch_size,
 )
 
 _SECONDS = 120.0
@@ -108,7 +107,7 @@ class WatchedHost:
 
     def batch_size(self) -> int:
         """See `BatchHost.batch_size`."""
-        return batch_size(self._host)
+        return self._host.batch_size() if isinstance(self._host, BatchHost) else 1
 
     def hand_over_batch(self, what: Sequence[HandOver]) -> Sequence[Answer]:
         """See `BatchHost.hand_over_batch`."""
