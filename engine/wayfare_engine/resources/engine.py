@@ -11,6 +11,7 @@ from .fields import (
     Description,
     FreeObject,
     Identifier,
+    ObjectName,
     Quantity,
     ShortText,
     TimeZone,
@@ -18,7 +19,7 @@ from .fields import (
     list_map,
 )
 from .model import Model, Resource, Rule
-from .references import AllowedNamespaces, Tenant
+from .references import AllowedNamespaces, SecretKeyRef, Tenant
 from .stores import Stores
 from .timing import Cap, QuietHours
 
@@ -55,6 +56,11 @@ class Customers(Model):
         "declared here can be used as well.",
         max_length=512,
         json_schema_extra=list_map("name"),
+    )
+    master_key_secret_ref: SecretKeyRef | None = Field(
+        None,
+        description="The file of master keys, under which sensitive attributes are sealed; the "
+        "same at every site. Absent: none can be imported.",
     )
 
 
@@ -257,6 +263,11 @@ class EngineSpec(Model):
         default_factory=Authentication,
         description="How callers of the HTTP API prove who they are.",
         json_schema_extra={"default": {}},
+    )
+    receipt_secret_name: ObjectName | None = Field(
+        None,
+        description="A Secret with the signing secrets of receipts: a key NAMESPACE.CHANNEL for "
+        "each channel, one secret a line. Absent: no receipts are taken.",
     )
     approval: EngineApproval | None = Field(
         None, description="Four eyes on changes. Accepted; kept to by a later version."

@@ -12,6 +12,8 @@ from wayfare_operator.desired.overlay import merge
 from wayfare_operator.kube.kinds import Object
 
 USER = 10001
+_KEYS_FOLDER = "/etc/wayfare/keys"
+_RECEIPTS_FOLDER = "/etc/wayfare/receipts"
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 
 CONTAINER_SECURITY: Object = {
@@ -143,6 +145,34 @@ def environment(engine: Engine, facts: Facts) -> list[Object]:
         {"name": "HOME", "value": "/tmp"},  # noqa: S108
         *store_environment(engine),
     ]
+
+
+def master_key(engine: Engine) -> tuple[list[Object], list[Object], list[Object]]:
+    """(env, mounts, volumes) of pods that open sensitive attributes; empty without a master key."""
+    reference = engine.spec.customers.master_key_secret_ref
+    if reference is None:
+        return [], [], []
+    items = [{"key": reference.key, "path": "master"}]
+    secret = {"secretName": reference.name, "items": items, "defaultMode": 0o440}
+    return (
+        [{"name": "WAYFARE_MASTER_KEY_FILE", "value": f"{_KEYS_FOLDER}/master"}],
+        [{"name": "keys", "mountPath": _KEYS_FOLDER, "readOnly": True}],
+        [{"name": "keys", "secret": secret}],
+    )
+
+
+def receipt_secrets(engine: Engine) -> tuple[list[Object], list[Object], list[Object]]:
+    """(env, mounts, volumes) of pods that take receipts. Optional, so that it may come later: the
+    kubelet brings changes to the files without a restart."""
+    name = engine.spec.receipt_secret_name
+    if name is None:
+        return [], [], []
+    secret = {"secretName": name, "optional": True, "defaultMode": 0o440}
+    return (
+        [{"name": "WAYFARE_RECEIPT_SECRETS_DIR", "value": _RECEIPTS_FOLDER}],
+        [{"name": "receipts", "mountPath": _RECEIPTS_FOLDER, "readOnly": True}],
+        [{"name": "receipts", "secret": secret}],
+    )
 
 
 def object_store(engine: Engine) -> tuple[list[Object], list[Object]]:

@@ -34,6 +34,8 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
     news spreads, and no old pod goes before a new one is ready.
     """
     name = engine.metadata.name
+    key_env, key_mounts, key_volumes = pods.master_key(engine)
+    receipts_env, receipts_mounts, receipts_volumes = pods.receipt_secrets(engine)
     probe = {"httpGet": {"path": "/readyz", "port": "http"}}
     alive = {"httpGet": {"path": "/livez", "port": "http"}}
     serve = pods.container(
@@ -44,7 +46,10 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
         env=[
             *pods.environment(engine, facts),
             {"name": "WAYFARE_DRAIN_SECONDS", "value": str(_DRAIN_SECONDS)},
+            *key_env,
+            *receipts_env,
         ],
+        mounts=[*key_mounts, *receipts_mounts],
         ports=[{"name": "http", "containerPort": SERVE_PORT, "protocol": "TCP"}],
         resources=pods.resources(engine.spec.serve.resources, "250m", "512Mi"),
         startupProbe={**alive, "periodSeconds": 1, "failureThreshold": 120, "timeoutSeconds": 2},
@@ -69,6 +74,7 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
                 SERVE,
                 [serve],
                 overlay=engine.spec.serve.pod_overlay,
+                volumes=[*key_volumes, *receipts_volumes],
                 serviceAccountName=f"{name}-serve",
                 terminationGracePeriodSeconds=_GRACE_SECONDS,
                 topologySpreadConstraints=pods.spread(engine, SERVE),

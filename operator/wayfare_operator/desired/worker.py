@@ -16,6 +16,7 @@ def worker_deployment(engine: Engine, facts: Facts) -> Object:
     name = engine.metadata.name
     env = pods.environment(engine, facts)
     store_env, store_env_from = pods.object_store(engine)
+    key_env, key_mounts, key_volumes = pods.master_key(engine)
     migrate = pods.container(
         engine,
         facts,
@@ -34,12 +35,16 @@ def worker_deployment(engine: Engine, facts: Facts) -> Object:
         env=[
             *env,
             *store_env,
+            *key_env,
             {"name": "WAYFARE_CONTROL_JWKS_FILE", "value": f"{_CONTROL_FOLDER}/jwks.json"},
             {"name": "WAYFARE_CONTROL_ISSUER", "value": facts.issuer},
             {"name": "WAYFARE_CONTROL_SUBJECT", "value": facts.control_subject},
         ],
         **({"envFrom": store_env_from} if store_env_from else {}),
-        mounts=[{"name": "control", "mountPath": _CONTROL_FOLDER, "readOnly": True}],
+        mounts=[
+            {"name": "control", "mountPath": _CONTROL_FOLDER, "readOnly": True},
+            *key_mounts,
+        ],
         ports=[{"name": "control", "containerPort": WORKER_PORT, "protocol": "TCP"}],
         resources=pods.resources(engine.spec.worker.resources, "250m", "1Gi"),
         startupProbe={**alive, "periodSeconds": 1, "failureThreshold": 120, "timeoutSeconds": 2},
@@ -63,7 +68,10 @@ def worker_deployment(engine: Engine, facts: Facts) -> Object:
                 WORKER,
                 [worker],
                 overlay=engine.spec.worker.pod_overlay,
-                volumes=[{"name": "control", "configMap": {"name": f"{name}-control"}}],
+                volumes=[
+                    {"name": "control", "configMap": {"name": f"{name}-control"}},
+                    *key_volumes,
+                ],
                 initContainers=[migrate],
                 serviceAccountName=f"{name}-worker",
                 terminationGracePeriodSeconds=30,

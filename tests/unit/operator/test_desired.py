@@ -36,7 +36,10 @@ SPECS: dict[str, dict[str, Any]] = {
                 "directSecretRef": {"name": "database", "key": "direct"},
             },
             "valkey": {"secretRef": {"name": "cache", "key": "url"}},
+            "objectStore": {"url": "s3://recovery/retail", "secretName": "vault"},
         },
+        "customers": {"masterKeySecretRef": {"name": "keys", "key": "master"}},
+        "receiptSecretName": "receipts",
         "image": "registry.example/wayfare:2",
         "serve": {
             "replicas": 3,
