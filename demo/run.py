@@ -84,10 +84,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cluster", type=Path, metavar="KUBECONFIG", help="instead of the lab")
     parser.add_argument("--load", help="command that brings an image onto the cluster's nodes")
     parser.add_argument("--json", type=Path, default=TOP / "build" / "demo.json")
+    parser.add_argument("--sends", type=int, default=campaign.SENDS, help="of the campaign")
     parser.add_argument("--process", action="store_true", help="one process, even if a lab can be")
     arguments = parser.parse_args(argv)
     if arguments.customers is not None and not arguments.customers.is_file():
         parser.error(f"there is no file {arguments.customers}")
+    if not 100 <= arguments.sends <= 100_000:
+        parser.error("--sends is from 100 to 100,000")
     if arguments.load and arguments.cluster is None:
         parser.error("--load belongs to --cluster")
     return arguments
@@ -175,7 +178,9 @@ def _on_cluster(
         answers, seconds, explained = asyncio.run(
             _ask_edit_explain(cluster, url, how, key, loaded["customers"], steps)
         )
-        channels = asyncio.run(_campaign(cluster, url, key, loaded["customers"], steps))
+        channels = asyncio.run(
+            _campaign(cluster, url, key, loaded["customers"], steps, arguments.sends)
+        )
     (plan,) = answers.plans()
     result = Result(
         customers=loaded["customers"],
@@ -257,10 +262,10 @@ async def _ask_edit_explain(
 
 
 async def _campaign(
-    cluster: Cluster, url: str, key: str, customers: int, steps: Steps
+    cluster: Cluster, url: str, key: str, customers: int, steps: Steps, sends: int
 ) -> dict[str, Any]:
     async with caller(url, f"Bearer {key}") as client:
-        return await campaign.run(cluster, client, customers, steps)
+        return await campaign.run(cluster, client, customers, steps, sends=sends)
 
 
 async def _edit(cluster: Cluster, client: Caller, answers: Answers) -> float:

@@ -70,11 +70,14 @@ def set_up(cluster: Cluster, image: str) -> None:
     cluster.wait_ready("channels.wayfare.dev", "journeys.wayfare.dev")
 
 
-async def run(cluster: Cluster, client: Caller, customers: int, steps: Steps) -> dict[str, Any]:
+async def run(
+    cluster: Cluster, client: Caller, customers: int, steps: Steps, *, sends: int = SENDS
+) -> dict[str, Any]:
     """Send, hang, go on, and count; what build/demo.json has as `channels`. Raises StepFailed."""
     with service_url(cluster, OUTSIDE, "receiver") as (receiver, _):
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as outside:
-            return await Campaign(cluster, client, customers, steps, outside, receiver).run()
+            campaign = Campaign(cluster, client, customers, steps, outside, receiver, sends)
+            return await campaign.run()
 
 
 class Campaign:
@@ -88,6 +91,7 @@ class Campaign:
         steps: Steps,
         outside: aiohttp.ClientSession,
         receiver: str,
+        sends: int,
     ) -> None:
         self._cluster = cluster
         self._client = client
@@ -95,6 +99,7 @@ class Campaign:
         self._steps = steps
         self._outside = outside
         self._receiver = receiver
+        self._sends = sends
         self._entry = secrets.token_hex(4)
 
     async def run(self) -> dict[str, Any]:
@@ -104,7 +109,7 @@ class Campaign:
             earlier = await self._standings()
             idle = await self._decide_for(5.0)
             planned = await self._plan()
-            before = await self._decide_until(lambda r: _taken(r) >= SENDS // 2)
+            before = await self._decide_until(lambda r: _taken(r) >= self._sends // 2)
             note.text = f"{planned:,} planned, half of them sent"
         with self._steps.step("one channel hangs") as note:
             await self._mode("hang")
@@ -118,7 +123,7 @@ class Campaign:
             record = await self._record()
             note.text = f"{ends.get('accepted', 0):,} accepted, {ends.get('unknown', 0)} unknown"
         unique = record["push"]["effects"] + record["mail"]["effects"] - len(record["both"])
-        through_mail = record["mail"]["effects"] - SENDS // 2
+        through_mail = record["mail"]["effects"] - self._sends // 2
         calm = percentile([*idle.seconds, *before.seconds], 99)
         faulty = percentile(during.seconds, 99)
         result = {
@@ -139,7 +144,7 @@ class Campaign:
     async def _plan(self) -> int:
         """Every other customer by push, the rest by mail; how many were planned."""
         planned = 0
-        for start in range(0, SENDS, _BATCH):
+        for start in range(0, self._sends, _BATCH):
             body = [
                 {
                     "channel": f"{NAMESPACE}/{'push' if number % 2 else 'mail'}",
@@ -147,7 +152,7 @@ class Campaign:
                     "key": f"{self._entry}-{number}",
                     "content": {"text": f"An offer for you, number {number}"},
                 }
-                for number in range(start, start + _BATCH)
+                for number in range(start, min(start + _BATCH, self._sends))
             ]
             status, answer = await self._client.post("/v1/sends", body)
             if status != 200:

@@ -17,6 +17,7 @@ from tests.e2e.product import ENGINE, NAMESPACE, Product
 from tests.servers.bank import bank_csv
 from tests.servers.lab import LabSite
 
+SCOPES = ("decide", "decisions:read", "sends:write", "sends:read")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,7 +49,7 @@ def product(lab_site: LabSite, tmp_path_factory: pytest.TempPathFactory) -> Prod
         for port in made.get("service", ENGINE)["spec"]["ports"]
         if port["name"] == "http"
     )
-    scopes = ["--scope", "decide", "--scope", "decisions:read"]
+    scopes = [word for scope in SCOPES for word in ("--scope", scope)]
     made_key = subprocess.run(
         ["wayfare", "keys", "create", "--engine", ENGINE, "-n", NAMESPACE, *scopes, "--json"],
         env={

@@ -29,6 +29,16 @@ def test_the_demo_says_what_it_did(product: Product) -> None:
     assert result["pods"] >= 2
 
 
+def test_a_channel_that_hangs_costs_nothing(product: Product) -> None:
+    found = product.demo["channels"]
+    assert found["sent"] == found["unique_at_receiver"] == 5000
+    assert found["duplicates"] == 0
+    assert found["unknown"] == 0
+    assert found["fallback_used"] > 0
+    assert 0 < found["breaker_opened_after_s"] < 15
+    assert found["decision_p99_ratio_during_fault"] > 0
+
+
 def test_the_engine_tells_the_same_plan_in_its_status(product: Product) -> None:
     status = product.get("engine", ENGINE)["status"]
     assert status["plan"]["digest"].startswith("sha256:")
@@ -61,6 +71,8 @@ def test_any_kubeconfig_serves_and_a_second_run_reuses_the_first(
         "wayfare lab load-image",
         "--customers",
         str(product.customers),
+        "--sends",
+        "500",
         json_to=tmp_path / "second.json",
     )
     print(f"second run: {time.monotonic() - started:.0f} s")

@@ -79,7 +79,8 @@ def meaning(status: int, data: bytes) -> Answer:
         return Answer(Result.NOT_ACCEPTED, text)
     result = _RESULTS.get((status, said.result or ""))
     if result is None:
-        return Answer(Result.IN_DOUBT, f"status {status} without a declared result")
+        text = f"status {status} without a declared result"
+        return Answer(Result.IN_DOUBT, f"{text}: {said.detail}"[:300] if said.detail else text)
     return _answer(result, said)
 
 

@@ -116,6 +116,11 @@ class Reason(StrEnum):
     STORES_UNAVAILABLE = "StoresUnavailable", "Engine", "A store does not answer."
     POD_FAILED = "PodFailed", "Engine Channel", "A pod cannot start; the message says what it says."
     PLAN_REFUSED = "PlanRefused", "Engine", "The worker refused the plan, as of a newer version."
+    SENDS_HELD = (
+        "SendsHeld",
+        "Channel",
+        "This site has not the right to act, or cannot prove it: sends wait.",
+    )
     HOST_UNREACHABLE = (
         "HostUnreachable",
         "Channel",

@@ -152,9 +152,22 @@ async def standings(connection: AsyncConnection[Any]) -> dict[str, Standing]:
     """Of each channel that has sends which did not end well or did not end yet. Reads what is open,
     by its indexes, and not the whole outbox."""
     cursor = await connection.execute(_STANDINGS)
-    open_ = {name: (waiting, flying) for name, waiting, flying in await cursor.fetchall()}
+    found = await cursor.fetchall()
     cursor = await connection.execute(_UNKNOWN)
-    unknown: dict[str, int] = dict(await cursor.fetchall())
+    return _together(found, await cursor.fetchall())
+
+
+def standings_now(connection: Connection[Any]) -> dict[str, Standing]:
+    """`standings` for synchronous connections."""
+    found = connection.execute(_STANDINGS).fetchall()
+    return _together(found, connection.execute(_UNKNOWN).fetchall())
+
+
+def _together(
+    opened: Sequence[tuple[Any, ...]], ended: Sequence[tuple[Any, ...]]
+) -> dict[str, Standing]:
+    open_ = {name: (waiting, flying) for name, waiting, flying in opened}
+    unknown: dict[str, int] = dict(ended)
     return {
         name: Standing(*open_.get(name, (0, 0)), unknown.get(name, 0))
         for name in open_.keys() | unknown.keys()

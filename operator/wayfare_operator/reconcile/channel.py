@@ -26,6 +26,8 @@ from wayfare_operator.status import Extra, Outcome, State, condition, status, ti
 _FIGURES = ("sends", "lastError")
 _REFUSED_RETRY_SECONDS = 30.0
 _DOWN = ("Open", "ForcedOpen")
+#: How a worker begins that has no objection to the channel: its site may not act now.
+_NOT_HELD = "the right to act"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,9 @@ def _outcome(observed: Observed, told: ToldChannel | None) -> Outcome:
         return Outcome(False, Reason.PUBLISHING, message, progressing=True)
     extra = (_degraded(told),)
     if told.problem is not None:
-        return Outcome(False, Reason.HOST_UNREACHABLE, told.problem, progressing=True, extra=extra)
+        held = told.problem.startswith(_NOT_HELD)
+        reason = Reason.SENDS_HELD if held else Reason.HOST_UNREACHABLE
+        return Outcome(False, reason, told.problem, progressing=True, extra=extra)
     if observed.entry.resource.spec.paused:
         return Outcome(True, Reason.PAUSED, "spec.paused is true: sends wait", extra=extra)
     return Outcome(True, Reason.SENDING, "workers send through it, by this spec", extra=extra)

@@ -32,7 +32,7 @@ from wayfare_engine.plan import Plan
 from wayfare_engine.privacy import MasterKeys
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import channel_reports
-from wayfare_engine.store.channel_reports import ChannelReport
+from wayfare_engine.store.channel_reports import ChannelReport, Standing
 from wayfare_engine.store.postgresql import Away, patient
 from wayfare_engine.worker.sending import built
 from wayfare_engine.worker.sending.breakers import Breakers
@@ -47,6 +47,8 @@ from wayfare_engine.worker.sending.right import (
 
 log = structlog.get_logger(__name__)
 
+#: What the operator tells apart from a host's problem.
+NOT_HELD = "the right to act is not held: sends wait"
 _LOOK_SECONDS = 1.0
 _REPORT_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
@@ -59,7 +61,6 @@ class _Running:
     """One SendWorker. `made_from` is everything that it would have to be made anew for."""
 
     made_from: object
-    right: Right
     stop: threading.Event
     thread: threading.Thread
     ways: Mapping[str, built.Built]
@@ -105,7 +106,7 @@ class Sending:
         self._figures: dict[str, Figures] = {}
         self._problems: dict[str, str] = {}
         self._running: _Running | None = None
-        self._first_epoch_asked_at = float("-inf")
+        self._right: tuple[int, Right] | None = None
         self._thread = threading.Thread(target=self._run, name="sending", daemon=True)
 
     def start(self) -> None:
@@ -138,7 +139,7 @@ class Sending:
                                 reported_at = time.monotonic()
                             self._news.wait(_LOOK_SECONDS)
                             self._news.clear()
-                        self._end_running()
+                        self._end()
                         channel_reports.withdraw(connection, self._settings.pod_uid)
                 except Away as error:
                     log.info("sending.store_away", error=type(error).__name__)
@@ -150,7 +151,7 @@ class Sending:
                     log.exception("sending.failed")
                     self._over.wait(_LOOK_SECONDS * 5)
         finally:
-            self._end_running()
+            self._end()
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
         """Have that run which should."""
@@ -213,9 +214,7 @@ class Sending:
         made_from: object,
     ) -> None:
         settings, terms = self._settings, terms_of(self._settings)
-        if settings.lease_take_first and settings.object_store_url is not None:
-            take_first_epoch(settings, connection, self._clock)
-        right = right_to_act(settings, connection, epoch)
+        right = self._right_of(connection, epoch)
         channels, breakers = {}, {}
         for name, way in ways.items():
             figures = self._figures.get(name)
@@ -250,7 +249,7 @@ class Sending:
 
         thread = threading.Thread(target=run, name="sends", daemon=True)
         thread.start()
-        self._running = _Running(made_from, right, stop, thread, ways)
+        self._running = _Running(made_from, stop, thread, ways)
         log.info("sending.runs", channels=sorted(ways), epoch=epoch)
 
     def _end_running(self) -> None:
@@ -259,18 +258,50 @@ class Sending:
             return
         running.stop.set()
         running.thread.join()
-        running.right.stop()
+
+    def _end(self) -> None:
+        self._end_running()
+        right, self._right = self._right, None
+        if right is not None:
+            right[1].stop()
+
+    def _right_of(self, connection: psycopg.Connection[Any], epoch: int) -> Right:
+        """The right to act for an epoch: asked for anew with each epoch, and not with each plan."""
+        present = self._right
+        if present is not None and present[0] == epoch:
+            return present[1]
+        if present is not None:
+            present[1].stop()
+            self._right = None
+        settings = self._settings
+        if settings.lease_take_first and settings.object_store_url is not None:
+            take_first_epoch(settings, connection, self._clock)
+        right = right_to_act(settings, connection, epoch)
+        self._right = (epoch, right)
+        return right
+
+    def _may_send(self) -> float:
+        return 0.0 if self._right is None else self._right[1].may_send()
 
     def _report(self, connection: psycopg.Connection[Any], news: set[str]) -> None:
         plan, running = self._plan(), self._running
         if plan is None:
             return
-        self._metrics.may_send.set(0.0 if running is None else running.right.may_send())
+        self._metrics.may_send.set(self._may_send())
         reports = [
             self._report_of(name, channel.digest, running)
             for name, channel in plan.channels.items()
         ]
         channel_reports.put(connection, self._settings.pod_uid, reports, changed=news)
+        standings = channel_reports.standings_now(connection)
+        for name in plan.channels.keys() | standings.keys():
+            one = standings.get(name, Standing())
+            for standing, count in (
+                ("waiting", one.waiting),
+                ("in_flight", one.in_flight),
+                ("unknown", one.unknown),
+            ):
+                self._metrics.sends.labels(name, standing).set(count)
 
     def _report_of(self, name: str, digest: str, running: _Running | None) -> ChannelReport:
         now = self._clock()
@@ -278,8 +309,8 @@ class Sending:
         if running is not None and name in running.ways:
             stand = self._breakers.stand(name)
             rates = self._figures[name].rates()
-            if running.right.may_send() <= 0:
-                problem = problem or "the right to act is not held: sends wait"
+            if self._may_send() <= 0:
+                problem = problem or NOT_HELD
             return ChannelReport(
                 channel=name,
                 at=now,
