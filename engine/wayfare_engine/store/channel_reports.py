@@ -5,6 +5,7 @@ Of this site alone and about now: no ledger has it, and a restored database begi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,15 +68,18 @@ SELECT DISTINCT channel FROM (
 ) r
 WHERE at >= newest - make_interval(secs => %s) AND breaker = ANY(%s)
 """
-_STANDINGS = """
-SELECT coalesce(fallback, channel), count(*) FILTER (WHERE attempt <= outcome_attempt),
-    count(*) FILTER (WHERE attempt > outcome_attempt)
-FROM wayfare.outbox
-WHERE (outcome IS NULL OR outcome IN ('NotAccepted', 'Held') OR attempt > outcome_attempt)
+# Each part reads what a partial index has, and not the whole outbox.
+STANDINGS = """
+SELECT coalesce(fallback, channel), count(*), 0 FROM wayfare.outbox
+WHERE (outcome IS NULL OR outcome IN ('NotAccepted', 'Held')) AND attempt <= outcome_attempt
     AND due IS NOT NULL
 GROUP BY 1
+UNION ALL
+SELECT dispatch_channel, 0, count(*) FROM wayfare.outbox
+WHERE attempt > outcome_attempt AND outcome IS DISTINCT FROM 'Accepted' AND due IS NOT NULL
+GROUP BY 1
 """
-_UNKNOWN = """
+UNKNOWN = """
 SELECT coalesce(dispatch_channel, channel), count(*) FROM wayfare.outbox
 WHERE outcome = 'Unknown' GROUP BY 1
 """
@@ -151,26 +155,28 @@ class Standing:
 async def standings(connection: AsyncConnection[Any]) -> dict[str, Standing]:
     """Of each channel that has sends which did not end well or did not end yet. Reads what is open,
     by its indexes, and not the whole outbox."""
-    cursor = await connection.execute(_STANDINGS)
+    cursor = await connection.execute(STANDINGS)
     found = await cursor.fetchall()
-    cursor = await connection.execute(_UNKNOWN)
+    cursor = await connection.execute(UNKNOWN)
     return _together(found, await cursor.fetchall())
 
 
 def standings_now(connection: Connection[Any]) -> dict[str, Standing]:
     """`standings` for synchronous connections."""
-    found = connection.execute(_STANDINGS).fetchall()
-    return _together(found, connection.execute(_UNKNOWN).fetchall())
+    found = connection.execute(STANDINGS).fetchall()
+    return _together(found, connection.execute(UNKNOWN).fetchall())
 
 
 def _together(
     opened: Sequence[tuple[Any, ...]], ended: Sequence[tuple[Any, ...]]
 ) -> dict[str, Standing]:
-    open_ = {name: (waiting, flying) for name, waiting, flying in opened}
-    unknown: dict[str, int] = dict(ended)
+    waiting, flying, unknown = Counter[str](), Counter[str](), Counter[str](dict(ended))
+    for name, waits, flies in opened:
+        waiting[name] += waits
+        flying[name] += flies
     return {
-        name: Standing(*open_.get(name, (0, 0)), unknown.get(name, 0))
-        for name in open_.keys() | unknown.keys()
+        name: Standing(waiting[name], flying[name], unknown[name])
+        for name in waiting.keys() | flying.keys() | unknown.keys()
     }
 
 
