@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from demo.campaign.run import OUTSIDE
 from demo.cluster import NAMESPACE, RELEASE, SYSTEM, given_cluster, lab_impossible
 from demo.steps import TOP, WAYFARE, StepFailed, Steps
 
@@ -44,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _clean(kubeconfig: Path, steps: Steps) -> None:
     cluster = given_cluster(steps, kubeconfig)
     with steps.step("namespace") as note:
-        cluster.kubectl(*("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"))
-        note.text = f"{NAMESPACE} and all in it"
+        for name in (NAMESPACE, OUTSIDE):
+            cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
+        note.text = f"{NAMESPACE}, {OUTSIDE} and all in them"
     with steps.step("chart") as note:
         steps.run("helm", "uninstall", RELEASE, "-n", SYSTEM, "--ignore-not-found", "--wait")
         cluster.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=120s")

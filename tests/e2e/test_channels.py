@@ -66,7 +66,7 @@ def test_a_plugin_that_is_not_installed_is_told_with_those_that_are(
 def test_a_bad_address_is_told(product: Product, gone: list[str]) -> None:
     gone.append("nowhere")
     product.apply(channel("nowhere", "webhook", {"url": "nowhere at all", "unsigned": True}))
-    assert "url" in not_ready(product, "nowhere", "PodFailed")
+    assert "url" in not_ready(product, "nowhere", "InvalidSpec")
 
 
 def test_a_secret_that_comes_later_is_waited_for(product: Product, gone: list[str]) -> None:

@@ -74,8 +74,10 @@ def _last_words(container: Object) -> str:
 def _reason(waiting: str, said: str, last: str) -> Reason:
     if last.startswith("there is no channel plugin"):
         return Reason.PLUGIN_UNKNOWN
-    if last.startswith("secret "):
+    if last.startswith(("secret ", "there is no secret ")):
         return Reason.SECRET_MISSING
+    if last.startswith("config: "):
+        return Reason.INVALID_SPEC
     missing = waiting == "CreateContainerConfigError" and "secret" in said.lower()
     return Reason.SECRET_MISSING if missing else Reason.POD_FAILED
 
