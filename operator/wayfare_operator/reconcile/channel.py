@@ -142,14 +142,14 @@ def _degraded(told: ToldChannel) -> Extra:
         message = f"spec.breaker.manual is {state}"
         forced: State = "True" if state == "ForcedOpen" else "False"
         return Extra(ConditionType.DEGRADED, forced, Reason.BREAKER_FORCED, message)
-    if state == "Closed":
-        return Extra(ConditionType.DEGRADED, "False", Reason.BREAKER_CLOSED, "")
     message = f"the breaker is {_WORDS.get(state, state)}" + (f": {why}" if why else "")
+    if state == "Closed":
+        return Extra(ConditionType.DEGRADED, "False", Reason.BREAKER_CLOSED, message)
     return Extra(ConditionType.DEGRADED, "True", Reason.BREAKER_OPEN, message)
 
 
 #: Open and half open are one news: it is tried again and again until it works.
-_WORDS = {"Open": "open", "HalfOpen": "open"}
+_WORDS = {"Open": "open", "HalfOpen": "open", "Closed": "closed"}
 
 
 def _silent(observed: Observed, now: datetime) -> Object:

@@ -103,6 +103,7 @@ class Sending:
             open=False,
         )
         self._maker = MessageMaker(self._pool.connection, store, masters)
+        self._since = clock()
         self._figures: dict[str, Figures] = {}
         self._problems: dict[str, str] = {}
         self._running: _Running | None = None
@@ -331,7 +332,7 @@ class Sending:
             spec=digest,
             problem=problem or "it does not run yet",
             breaker="Closed",
-            breaker_since=now,
+            breaker_since=self._since,
             breaker_why="",
             accepted_per_minute=0.0,
             failed_per_minute=0.0,
