@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from tests.engine.plans import CUSTOMERS, bank_plan, write_customers
+from tests.servers.channel_host import HostProcess, channel_host
 from tests.servers.engine import EngineProcess, EngineProcesses, engine_processes
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
 from tests.servers.valkey import PASSWORD, running_valkey
@@ -96,6 +98,21 @@ def pods(processes: EngineProcesses, tmp_path_factory: pytest.TempPathFactory) -
     made = Pods(processes, tmp_path_factory.mktemp("customers"))
     yield made
     made.client.close()
+
+
+@pytest.fixture(scope="module")
+def the_plan_of_others(pods: Pods) -> Iterator[None]:
+    """Puts back the plan that other modules expect."""
+    yield
+    pods.publish(pods.plan)
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[HostProcess]:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"file": str(tmp_path / "effects")}))
+    with channel_host(tmp_path / "host", "--plugin", "sink", "--config", str(config)) as host:
+        yield host
 
 
 __all__ = ["EngineProcess", "Pods"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,11 @@ def plan_channel(name: str, url: str, **spec: Any) -> tuple[str, PlanChannel]:
     return f"default/{name}", PlanChannel(url=url, digest=spec_digest(made.spec), spec=body)
 
 
-def plan_of(*channels: tuple[str, PlanChannel], slots: dict[str, Any] | None = None) -> Plan:
+def plan_of(
+    *channels: tuple[str, PlanChannel],
+    slots: dict[str, Any] | None = None,
+    governance: dict[str, Any] | None = None,
+) -> Plan:
     content = {"title": "A code by SMS"}
     slot = {"name": "home-banner", "content": content, **(slots or {})}
     result = compile_plan(
@@ -51,6 +54,7 @@ def plan_of(*channels: tuple[str, PlanChannel], slots: dict[str, Any] | None = N
         ],
         previous=None,
         channels=dict(channels),
+        governance=governance,
     )
     assert not result.problems
     return result.plan
@@ -78,10 +82,12 @@ def planned(dsn: str, channel: str, count: int, entry: str) -> list[str]:
 
 def outcomes(dsn: str, keys: list[str]) -> list[str | None]:
     with psycopg.connect(dsn) as connection:
-        found = connection.execute(
-            "SELECT outcome FROM wayfare.outbox WHERE send_key = ANY(%s)", (keys,)
-        ).fetchall()
-    return [outcome for (outcome,) in found]
+        found: dict[str, str | None] = dict(
+            connection.execute(
+                "SELECT send_key, outcome FROM wayfare.outbox WHERE send_key = ANY(%s)", (keys,)
+            ).fetchall()
+        )
+    return [found[key] for key in keys]
 
 
 def told(pods: Pods, name: str) -> dict[str, Any]:
@@ -95,18 +101,7 @@ def told(pods: Pods, name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module", autouse=True)
-def the_plan_of_others(pods: Pods) -> Iterator[None]:
-    yield
-    pods.publish(pods.plan)
-
-
-@pytest.fixture
-def sink(tmp_path: Path) -> Iterator[HostProcess]:
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps({"file": str(tmp_path / "effects")}))
-    with channel_host(tmp_path / "host", "--plugin", "sink", "--config", str(config)) as host:
-        yield host
+pytestmark = pytest.mark.usefixtures("the_plan_of_others")
 
 
 def test_a_worker_sends_what_is_planned(pods: Pods, sink: HostProcess, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from wayfare_engine.api.decisions import (
 from wayfare_engine.api.events import MOST, EventRequest, EventsResponse, write_events
 from wayfare_engine.api.events import PATH as EVENTS
 from wayfare_engine.api.explain import DecisionRecord, Explainer
+from wayfare_engine.api.lists import MOST as MOST_MEMBERS
+from wayfare_engine.api.lists import PATH as LISTS
+from wayfare_engine.api.lists import MemberRequest, MembersResponse, write_members
 from wayfare_engine.api.openapi import content, one_or_many, responses, with_schemas
 from wayfare_engine.api.opt_outs import MOST as MOST_OPT_OUTS
 from wayfare_engine.api.opt_outs import PATH as OPT_OUTS
@@ -196,6 +199,21 @@ def make_app(state: ServeState) -> DecisionRoute:
         state.authenticator.require(key, Scope.OPT_OUTS_WRITE)
         raw = await read_body(request.scope, request.receive, state.settings.events_body_limit)
         body = await write_opt_outs(raw, state.facts, state.clock)
+        return Response(body, media_type="application/json")
+
+    @app.post(
+        LISTS,
+        summary="Put customers on a list, or take them off",
+        description=f"One customer, or an array of at most {MOST_MEMBERS}. 200 once all are "
+        "committed. What a list means is in the Engine's governance. Scope: lists:write.",
+        openapi_extra={"requestBody": one_or_many(MemberRequest, MOST_MEMBERS)},
+        responses=responses(MembersResponse, 400, 401, 403, 404, 408, 413, 422, 503),
+    )
+    async def members(request: Request, name: Annotated[str, Path(max_length=63)]) -> Response:
+        key = credential(list(request.scope["headers"]))
+        state.authenticator.require(key, Scope.LISTS_WRITE)
+        raw = await read_body(request.scope, request.receive, state.settings.events_body_limit)
+        body = await write_members(raw, name, state.facts, state.clock)
         return Response(body, media_type="application/json")
 
     send_routes.install(app, state)

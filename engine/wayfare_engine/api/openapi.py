@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from wayfare_engine.api.decisions import DecisionRequest, DecisionResponse
 from wayfare_engine.api.events import EventRequest, EventsResponse
 from wayfare_engine.api.explain import DecisionRecord
+from wayfare_engine.api.lists import MemberRequest, MembersResponse
 from wayfare_engine.api.opt_outs import OptOutRequest, OptOutsResponse
 from wayfare_engine.api.preview import PreviewRequest, PreviewResponse
 from wayfare_engine.api.receipts import ReceiptRequest, ReceiptsResponse
@@ -76,6 +77,8 @@ def with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
                     DecisionRecord,
                     EventRequest,
                     EventsResponse,
+                    MemberRequest,
+                    MembersResponse,
                     OptOutRequest,
                     OptOutsResponse,
                     ReceiptRequest,

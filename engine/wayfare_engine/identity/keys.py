@@ -24,6 +24,7 @@ class Scope(StrEnum):
     DECISIONS_READ = "decisions:read"
     EVENTS_WRITE = "events:write"
     OPT_OUTS_WRITE = "opt-outs:write"
+    LISTS_WRITE = "lists:write"
     SENDS_WRITE = "sends:write"
     SENDS_READ = "sends:read"
     SENDS_PREVIEW = "sends:preview"

@@ -152,7 +152,11 @@ class Receipts(Model):
     """Whether the provider says later what became of a send."""
 
     expected: bool = Field(False, description="Whether receipts come at all.")
-    within: Duration = Field("72h", description="After how long a missing receipt is reported.")
+    within: Duration = Field(
+        "72h",
+        description="After how long a missing receipt is reported. Accepted; done by a later "
+        "version.",
+    )
 
 
 class NamedSecret(Model):

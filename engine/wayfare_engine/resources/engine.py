@@ -11,6 +11,7 @@ from .fields import (
     Description,
     FreeObject,
     Identifier,
+    Label,
     ObjectName,
     Quantity,
     ShortText,
@@ -175,6 +176,18 @@ class Governance(Model):
         json_schema_extra=list_map("name"),
     )
     quiet_hours: QuietHours | None = Field(None, description="When nobody is contacted.")
+    block_lists: tuple[Label, ...] = Field(
+        (),
+        description="Lists of customers whom nobody contacts; see POST /v1/lists.",
+        max_length=32,
+        json_schema_extra=atomic_list(),
+    )
+    allow_lists: tuple[Label, ...] = Field(
+        (),
+        description="Where there are some, only customers on one of them are contacted.",
+        max_length=32,
+        json_schema_extra=atomic_list(),
+    )
     holdout: Holdout | None = Field(None, description="Customers whom no journey contacts.")
 
 
@@ -244,7 +257,7 @@ class EngineSpec(Model):
     stores: Stores = Field(description="Where the engine keeps its data.")
     governance: Governance | None = Field(
         None,
-        description="Bounds on all journeys. Caps and quiet hours count for every send; the "
+        description="Bounds on all journeys. Caps, quiet hours and lists count for every send; the "
         "holdout comes with a later version.",
     )
     tenants: tuple[Tenant, ...] = Field(

@@ -28,7 +28,7 @@ from wayfare_engine.outbox.channel import (
     Send,
 )
 from wayfare_engine.outbox.checks import Check, Later, Verdicts
-from wayfare_engine.outbox.governance import ChannelCap, QuietHours, Zones
+from wayfare_engine.outbox.governance import ChannelCap, Lists, QuietHours, Zones
 from wayfare_engine.plan import PlanChannel
 from wayfare_engine.plan.parts import plan_windows
 from wayfare_engine.resources import parse_duration
@@ -144,13 +144,15 @@ class Paused:
 def checks(
     ways: Mapping[str, Built], governance: Mapping[str, Any], *, zones: Zones
 ) -> tuple[Check, ...]:
-    """What is asked when a send leaves: pauses, quiet hours, caps; the engine's, then each
+    """What is asked when a send leaves: pauses, lists, quiet hours, caps; the engine's, then each
     channel's own."""
     found: list[Check] = []
     paused = frozenset(name for name, way in ways.items() if way.spec.paused)
     if paused:
         found.append(Paused(paused))
     engine = Governance.model_validate(governance)
+    if engine.block_lists or engine.allow_lists:
+        found.append(Lists(frozenset(engine.block_lists), frozenset(engine.allow_lists)))
     if engine.quiet_hours is not None:
         found.append(_quiet(engine.quiet_hours, frozenset(), zones))
     for name, way in ways.items():
