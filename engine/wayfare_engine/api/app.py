@@ -20,6 +20,18 @@ from wayfare_engine.api.decisions import (
 from wayfare_engine.api.events import MOST, EventRequest, EventsResponse, write_events
 from wayfare_engine.api.events import PATH as EVENTS
 from wayfare_engine.api.explain import DecisionRecord, Explainer
+from wayfare_engine.api.outbox import (
+    MOST as MOST_PULLED,
+)
+from wayfare_engine.api.outbox import PATH as OUTBOX
+from wayfare_engine.api.outbox import (
+    AcknowledgementRequest,
+    AcknowledgementsResponse,
+    OutboxResponse,
+    acknowledge,
+    fetch,
+    lease_seconds,
+)
 from wayfare_engine.api.page import PAGE
 from wayfare_engine.api.receipts import MOST as MOST_RECEIPTS
 from wayfare_engine.api.receipts import PATH as RECEIPTS
@@ -30,17 +42,55 @@ from wayfare_engine.api.receipts import (
     write_receipts,
 )
 from wayfare_engine.api.state import ServeState
+from wayfare_engine.api.tasks import (
+    MOST as MOST_TASKS,
+)
+from wayfare_engine.api.tasks import PATH as TASKS
+from wayfare_engine.api.tasks import (
+    Change,
+    CloseRequest,
+    ReturnRequest,
+    TakeRequest,
+    TaskAnswer,
+    TasksResponse,
+    change,
+    closing,
+    listed,
+    read,
+    returning,
+    taking,
+)
+from wayfare_engine.api.tasks import State as TaskState
 from wayfare_engine.facts import Ack
 from wayfare_engine.identity import Scope
 from wayfare_engine.metrics import CONTENT_TYPE, exposition
+from wayfare_engine.tasks.storage import Wanted
 from wayfare_engine.web import problems
 from wayfare_engine.web.body import credential, read_body
 
+_TASK_ACTIONS = (
+    ("take", taking, TakeRequest, "Take a task", "Nobody else can take it until it is returned."),
+    (
+        "return",
+        returning,
+        ReturnRequest,
+        "Return a task",
+        "It is open again. Only who took it can return it.",
+    ),
+    (
+        "close",
+        closing,
+        CloseRequest,
+        "Close a task",
+        "It ended with one of its `outcomes`. Only who took it can close it, and once.",
+    ),
+)
 _PROBLEMS = {
     400: "the body is not JSON",
     401: "no API key, or one that is unknown, expired or revoked",
     403: "the API key lacks the scope",
-    404: "unknown customer, slot or decision",
+    404: "unknown customer, slot, decision, channel or task",
+    409: "the task stands otherwise; `detail` says who has it, or how it ended",
     408: "the body did not arrive in time",
     413: "the body is too large",
     422: "wrong types; errors name the field's path",
@@ -160,6 +210,92 @@ def make_app(state: ServeState) -> DecisionRoute:
         )
         return Response(body, media_type="application/json")
 
+    @app.get(
+        OUTBOX,
+        summary="Fetch sends",
+        description="Sends of a channel that is pulled, those that are due first, each under a "
+        "lease of its own. Throw the answer away when it came later than its `within` seconds "
+        "after you asked. Scope: outbox:pull.",
+        responses=_responses(OutboxResponse, 401, 403, 404, 422, 503),
+    )
+    async def pull(
+        request: Request,
+        channel: Annotated[str, Path(max_length=127)],
+        limit: Annotated[int, Query(ge=1, le=MOST_PULLED, description="At most so many.")] = 100,
+        lease: Annotated[
+            str, Query(max_length=32, description="How long they are yours: 1s to 12h.")
+        ] = "30s",
+    ) -> Response:
+        state.authenticator.require(credential(list(request.scope["headers"])), Scope.OUTBOX_PULL)
+        body = await fetch(
+            channel,
+            limit=limit,
+            seconds=lease_seconds(lease),
+            within=state.acting.within,
+            postgresql=state.postgresql,
+            right=state.acting,
+            metrics=state.metrics.pull,
+        )
+        return Response(body, media_type="application/json")
+
+    @app.post(
+        OUTBOX,
+        summary="Acknowledge sends",
+        description=f"What became of at most {MOST_PULLED} sends that were fetched, each under its "
+        "lease. 200 once every outcome is committed; send the call again after anything else. "
+        "Scope: outbox:pull.",
+        openapi_extra={"requestBody": _many(AcknowledgementRequest, MOST_PULLED)},
+        responses=_responses(AcknowledgementsResponse, 400, 401, 403, 408, 413, 422, 503),
+    )
+    async def acknowledged(
+        request: Request, channel: Annotated[str, Path(max_length=127)]
+    ) -> Response:
+        state.authenticator.require(credential(list(request.scope["headers"])), Scope.OUTBOX_PULL)
+        limit = state.settings.receipts_body_limit
+        raw = await read_body(request.scope, request.receive, limit)
+        body = await acknowledge(
+            raw,
+            channel,
+            postgresql=state.postgresql,
+            writer=state.facts,
+            metrics=state.metrics.pull,
+            clock=state.clock,
+        )
+        return Response(body, media_type="application/json")
+
+    @app.get(
+        TASKS,
+        summary="List tasks",
+        description="Work items for people, those that are due first. Scope: tasks.",
+        responses=_responses(TasksResponse, 401, 403, 422, 503),
+    )
+    async def tasks(
+        request: Request,
+        assignee: Annotated[str | None, Query(max_length=128)] = None,
+        state_: Annotated[TaskState | None, Query(alias="state")] = None,
+        customer: Annotated[str | None, Query(max_length=128)] = None,
+        after: Annotated[
+            str | None, Query(max_length=64, description="The `next` of the answer before.")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_TASKS, description="At most so many.")] = 100,
+    ) -> Response:
+        state.authenticator.require(credential(list(request.scope["headers"])), Scope.TASKS)
+        body = await listed(state.postgresql, Wanted(assignee, state_, customer, after, limit))
+        return Response(body, media_type="application/json")
+
+    @app.get(
+        TASKS + "/{task_id}",
+        summary="Read a task",
+        description="As it stands. Scope: tasks.",
+        responses=_responses(TaskAnswer, 401, 403, 404, 503),
+    )
+    async def task(request: Request, task_id: Annotated[str, Path(max_length=64)]) -> Response:
+        state.authenticator.require(credential(list(request.scope["headers"])), Scope.TASKS)
+        return Response(await read(state.postgresql, task_id), media_type="application/json")
+
+    for action, decode, model, summary, description in _TASK_ACTIONS:
+        _add_task_action(app, state, action, decode, model, summary, description)
+
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:
         return {"alive": True}
@@ -189,6 +325,40 @@ def make_app(state: ServeState) -> DecisionRoute:
     _count_requests(app, state)
     app.openapi = _with_schemas(app)  # type: ignore[method-assign]
     return hot
+
+
+def _add_task_action(
+    app: FastAPI,
+    state: ServeState,
+    action: str,
+    decode: Callable[[bytes], Change],
+    model: type,
+    summary: str,
+    description: str,
+) -> None:
+    @app.post(
+        f"{TASKS}/{{task_id}}/{action}",
+        name=f"{action}_task",
+        summary=summary,
+        description=f"{description} The same call again is answered with the task as it stands. "
+        "Scope: tasks.",
+        openapi_extra={"requestBody": _content(model, required=True)},
+        responses=_responses(TaskAnswer, 400, 401, 403, 404, 408, 409, 413, 422, 503),
+    )
+    async def act(request: Request, task_id: Annotated[str, Path(max_length=64)]) -> Response:
+        state.authenticator.require(credential(list(request.scope["headers"])), Scope.TASKS)
+        raw = await read_body(request.scope, request.receive, state.settings.body_limit)
+        body = await change(
+            state.postgresql,
+            task_id,
+            decode(raw),
+            action=action,
+            site=state.settings.site,
+            ids=state.ids,
+            clock=state.clock,
+            metrics=state.metrics.tasks,
+        )
+        return Response(body, media_type="application/json")
 
 
 def _count_requests(app: FastAPI, state: ServeState) -> None:
@@ -223,6 +393,12 @@ def _one_or_many(model: type, most: int) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
+def _many(model: type, most: int) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    schema = {"type": "array", "items": reference, "minItems": 1, "maxItems": most}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
 def _responses(model: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
@@ -250,6 +426,13 @@ def _with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
                     DecisionRecord,
                     EventRequest,
                     EventsResponse,
+                    OutboxResponse,
+                    AcknowledgementRequest,
+                    AcknowledgementsResponse,
+                    TasksResponse,
+                    TakeRequest,
+                    ReturnRequest,
+                    CloseRequest,
                     ReceiptRequest,
                     ReceiptsResponse,
                 ],

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from wayfare_engine.api.acting import Acting
 from wayfare_engine.api.snapshot import SnapshotLoader
 from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
@@ -61,6 +62,7 @@ class ServeState:
             watch=self.watch,
             metrics=self.metrics.facts,
         )
+        self.acting = Acting(settings, self.postgresql)
         self.draining = False
         self._away: tuple[str, ...] = ()
         self._reached: set[str] = set()
@@ -81,6 +83,7 @@ class ServeState:
         self._spawn("keys", self._follow_keys())
         self._spawn("health", self._follow_health())
         self._spawn("heartbeat", self._beat())
+        self._spawn("acting", self.acting.follow())
         plan = (channels.PLAN, channels.SEGMENTS, channels.CUSTOMERS)
         wanted = (*plan, channels.KEYS, channels.SEALED)
         self._spawn("listen", listen(self.settings.direct_dsn, wanted, self._heard))

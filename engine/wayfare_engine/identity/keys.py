@@ -23,6 +23,8 @@ class Scope(StrEnum):
     DECIDE = "decide"
     DECISIONS_READ = "decisions:read"
     EVENTS_WRITE = "events:write"
+    OUTBOX_PULL = "outbox:pull"
+    TASKS = "tasks"
     ADMIN = "admin"
 
 

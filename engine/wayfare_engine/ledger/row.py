@@ -17,6 +17,8 @@ class Kind(StrEnum):
     DISPATCH = "dispatch"
     OUTCOME = "outcome"
     RECEIPT = "receipt"
+    TASK = "task"
+    TASK_STATE = "task_state"
     TRANSITION = "transition"
     ATTRIBUTE = "attribute"
     IDENTITY = "identity"

@@ -61,7 +61,7 @@ def breaker_check(channels: Mapping[str, Channel], breakers: Mapping[str, CallBr
 
 def report(breaker: CallBreaker, permit: Permit, answer: Answer, seconds: float) -> None:
     """What a hand-over came to. A rejection is the recipient's, not the channel's."""
-    if answer.result in (Result.ACCEPTED, Result.REJECTED):
+    if answer.result in (Result.ACCEPTED, Result.REJECTED, Result.OFFERED):
         breaker.succeeded(permit, seconds)
     else:
         breaker.failed(permit)

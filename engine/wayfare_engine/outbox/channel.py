@@ -84,6 +84,8 @@ class Result(Enum):
     REJECTED = "Rejected"
     NOT_ACCEPTED = "NotAccepted"
     LATE = "Late"
+    #: It waits for somebody to fetch it: it has no outcome, and is in nobody's hands yet.
+    OFFERED = "Offered"
     IN_DOUBT = "InDoubt"
 
 
@@ -139,6 +141,8 @@ class Host(Protocol):
 #: Of a channel of class None: times its concurrency. The way to the store takes a quarter of a
 #: second, so this is some hundred hand-overs a second for each worker.
 _AHEAD = 16
+#: Of a channel that is fetched: what is offered has been asked about already, and waits.
+_OFFERED_AHEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,8 @@ class Channel:
     either means the same there. `concurrency` is the number of hand-overs at a time, `ahead` how
     many sends may be dispatched and without an outcome: a worker that dies leaves so many in doubt,
     which for a provider that can neither tell a repeat nor be asked are `Unknown` for ever.
-    `fallback` is the channel that goes on with what this one definitely did not take.
+    `fallback` is the channel that goes on with what this one definitely did not take. `fetched`:
+    its host calls nobody, sends wait to be fetched (see `offers`).
     """
 
     name: str
@@ -161,10 +166,13 @@ class Channel:
     ahead: int | None = None
     retry: Retry = field(default_factory=Retry)
     fallback: str | None = None
+    fetched: bool = False
 
     @property
     def most_ahead(self) -> int | None:
         """`ahead`, or what is reasonable for the dedupe class; None: no limit of its own."""
+        if self.ahead is None and self.fetched:
+            return _OFFERED_AHEAD
         if self.ahead is None and isinstance(self.dedupe, NoDedupe):
             return self.concurrency * _AHEAD
         return self.ahead

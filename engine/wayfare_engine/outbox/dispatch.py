@@ -20,13 +20,15 @@ from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.checks import Check, Elsewhere, Later, Refused, ask, expiry
 from wayfare_engine.outbox.facts import Origin, record
 from wayfare_engine.outbox.holds import hold
+from wayfare_engine.outbox.offers import note
 
 _writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is written")
 _written = crash_point("outbox.dispatch.written", "dispatches are committed; nothing has left")
 
 # A customer's sends go one after the other: nothing is taken for whom another is under way. A send
 # that a merge decides about just now is left to the next turn. A channel that is full holds up its
-# customers' later sends: they go in the order in which they are due.
+# customers' later sends: they go in the order in which they are due. While a send is offered or
+# in a puller's hands, its customer's later sends of that channel wait, those of others do not.
 _OPEN = """
 SELECT o.send_key, o.customer_id, coalesce(o.fallback, o.channel), o.payload::text,
     o.outcome_attempt, o.due, o.expires, wayfare.send_partition(o.customer_id), o.channel
@@ -38,6 +40,9 @@ WHERE (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
     AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
     AND (h.until IS NULL OR h.until <= %(now)s)
     AND o.customer_id <> ALL(%(busy)s)
+    AND NOT EXISTS (SELECT FROM wayfare.pulled w
+        WHERE w.customer_id = o.customer_id AND w.channel = coalesce(o.fallback, o.channel)
+            AND w.send_key <> o.send_key)
     AND (NOT %(some_full)s OR NOT EXISTS (
         SELECT FROM wayfare.outbox p
         WHERE p.customer_id = o.customer_id AND coalesce(p.fallback, p.channel) = ANY(%(full)s)
@@ -133,7 +138,7 @@ def dispatch(
     # model: DISPATCH
     verdicts = ask(checks, connection, sends, now)
     rows: list[LedgerRow] = []
-    going: list[Send] = []
+    going: list[tuple[Send, LedgerRow]] = []
     holds: dict[str, tuple[datetime, str]] = {}
     for send in sends:
         verdict = verdicts.get(send.send_key)
@@ -155,27 +160,29 @@ def dispatch(
             )
             rows.append(origin.row(Kind.OUTCOME, send.customer, body, now))
             continue
-        going.append(send)
-        rows.append(
-            origin.row(
-                Kind.DISPATCH,
-                send.customer,
-                Dispatch(
-                    send_key=send.send_key,
-                    attempt=send.attempt,
-                    channel=send.channel,
-                    guard=channels[send.channel].guard,
-                ),
-                now,
-            )
+        row = origin.row(
+            Kind.DISPATCH,
+            send.customer,
+            Dispatch(
+                send_key=send.send_key,
+                attempt=send.attempt,
+                channel=send.channel,
+                guard=channels[send.channel].guard,
+            ),
+            now,
         )
+        going.append((send, row))
+        rows.append(row)
     tx = 0
     with connection.transaction():
         hold(connection, holds)
         if rows:
             _writing()
             tx = record(connection, rows)
-    return Turn(tuple(going), tx, refused=len(rows) - len(going), held=len(holds))
+            note(connection, going, channels)
+    return Turn(
+        tuple(send for send, _ in going), tx, refused=len(rows) - len(going), held=len(holds)
+    )
 
 
 def committed(turn: Turn) -> None:

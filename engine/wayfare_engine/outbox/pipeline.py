@@ -152,7 +152,9 @@ class Pipeline:
             self._under_way.doubt(Doubt(send, type(error).__name__), self._window)
         else:
             ending = _ENDINGS.get(answer.result)
-            if ending is None:
+            if answer.result is Result.OFFERED:
+                self._under_way.leave([send.send_key])
+            elif ending is None:
                 self._under_way.doubt(Doubt(send, answer.detail), self._window)
             else:
                 self._end(Ended(send, ending, answer.detail, answer.provider_id))
