@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -313,6 +316,32 @@ def test_tasks_go_on_at_the_site_that_took_over(
         assert moved.refused(taken, "take", by="bob")[:2] == (409, "task-taken")
         assert moved.do(taken, "close", by="eve", outcome="not reached")["state"] == "Closed"
         assert moved.refused(closed, "take", by="eve")[:2] == (409, "task-ended")
+
+
+def test_the_command_does_the_same(desk: Desk) -> None:
+    send = desk.make()
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).parent / "wayfare", "tasks", *words, "--dsn", desk.dsn],
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert send.key in run("list", "--assignee", "head-office").stdout
+    own = ("--site", "east")
+    taken = run("take", send.key, "--by", "eve", *own, "--json")
+    assert json.loads(taken.stdout)[0]["holder"] == "eve", taken.stderr
+    refused = run("take", send.key, "--by", "bob", *own)
+    assert (refused.returncode, "eve took it at" in refused.stderr) == (1, True)
+    assert run("return", send.key, "--by", "eve", "--note", "ill", *own).returncode == 0
+    assert run("take", send.key, "--by", "bob", *own).returncode == 0
+    closed = run("close", send.key, "--by", "bob", "--outcome", "reached", *own)
+    assert closed.stdout.endswith(" Closed: reached\n"), closed.stderr
+    assert run("take", "nothing", "--by", "bob", *own).returncode == 3
 
 
 def test_a_key_needs_the_scope(desk: Desk, processes: EngineProcesses) -> None:

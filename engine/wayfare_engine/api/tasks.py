@@ -115,14 +115,14 @@ async def listed(postgresql: Postgresql, wanted: Wanted) -> bytes:
     except Away:
         raise _away() from None
     more = found[-1].send_key if len(found) == wanted.limit else None
-    return msgspec.json.encode(TasksResponse([_answer(task) for task in found], more))
+    return msgspec.json.encode(TasksResponse([shown(task) for task in found], more))
 
 
 async def read(postgresql: Postgresql, task_id: str) -> bytes:
     """Body of the answer. Raises Problem."""
     try:
         async with postgresql.connection() as connection:
-            return msgspec.json.encode(_answer(await storage.one(connection, task_id)))
+            return msgspec.json.encode(shown(await storage.one(connection, task_id)))
     except NoSuchTask:
         raise _unknown() from None
     except Away:
@@ -160,7 +160,7 @@ async def change(
     except (*Away, psycopg.errors.ReadOnlySqlTransaction):
         raise _away() from None
     metrics.changes.labels(action, "written" if written else "repeat").inc()
-    return msgspec.json.encode(_answer(task))
+    return msgspec.json.encode(shown(task))
 
 
 def _decoded(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T:
@@ -181,7 +181,8 @@ def _json(note: str | None) -> str:
     return msgspec.json.encode(note).decode()
 
 
-def _answer(task: Standing) -> TaskAnswer:
+def shown(task: Standing) -> TaskAnswer:
+    """A task as it is answered."""
     return TaskAnswer(
         id=task.send_key,
         customer=task.customer,

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.errors import MISSING, SaidToPeople
 from wayfare_engine.facts import Draft, Fact, versions, write_async
 from wayfare_engine.ledger import Kind, fence
 from wayfare_engine.ledger.bodies import TaskState
@@ -44,8 +45,16 @@ _COUNT = (
 )
 
 
-class NoSuchTask(Exception):
+@dataclass(eq=False)
+class NoSuchTask(SaidToPeople):
     """Nobody made it here."""
+
+    exit_code = MISSING
+
+    send_key: str
+
+    def __str__(self) -> str:
+        return f"there is no task {self.send_key} here; see wayfare tasks list"
 
 
 @dataclass(frozen=True)
