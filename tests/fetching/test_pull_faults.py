@@ -37,16 +37,17 @@ def test_a_pod_is_killed_before_it_answers(
         site.plan(send)
         offered = "SELECT count(*) FROM wayfare.pulled WHERE offered_until IS NOT NULL"
         until(lambda: site.ask(offered) == [(1,)], what="the offer")
+        leased = site.state(send)[1]
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.get(f"{dying.url}/v1/outbox/{channel}", params={"lease": "1s"}, timeout=20)
         assert dying.process.wait(20) == -signal.SIGKILL
-        assert site.fetch(channel) == []
         if outcome == "Accepted":
             (given,) = site.fetch_until(channel)
-            assert given["attempt"] == 2
+            assert given["attempt"] > leased
             assert site.acknowledge(channel, said(given, "Accepted")) == ["Settled"]
         until(lambda: site.outcome(send) == outcome, what="the outcome")
-    assert site.rows_of(send, Kind.DISPATCH) == (2 if outcome == "Accepted" else 1)
+    # What nobody can tell apart was not dispatched again.
+    assert outcome == "Accepted" or site.rows_of(send, Kind.DISPATCH) == leased
 
 
 @pytest.mark.parametrize(("channel", "outcome"), [(CORE, "Accepted"), (FAX, "Unknown")])
@@ -114,7 +115,8 @@ def test_an_acknowledgement_at_the_site_that_took_over(site: Site, other: Postgr
             until(lambda: there.outcome(fax) == "Unknown", what="the outcome")
             assert there.acknowledge(FAX, said(faxed, "Rejected")) == ["Settled"]
             (again,) = there.fetch_until(CORE)
-            assert (again["send_key"], again["attempt"]) == (late.key, 2)
+            assert again["send_key"] == late.key
+            assert again["attempt"] > given[late.key]["attempt"]
             assert there.acknowledge(CORE, said(given[late.key], "NotAccepted")) == ["Overtaken"]
             assert there.acknowledge(CORE, said(given[late.key], "Accepted")) == ["Settled"]
             assert there.acknowledge(CORE, said(again, "Accepted")) == ["Repeat"]
