@@ -38,9 +38,8 @@ from wayfare_engine.outbox import (
     Channel,
     PlannedSend,
     TaskHost,
-    TaskTerms,
 )
-from wayfare_engine.outbox.task_host import BadTaskConfig
+from wayfare_engine.resources.task_terms import BadTaskConfig, TaskTerms
 from wayfare_engine.store.blob_cache import BlobCache
 from wayfare_engine.tasks.storage import end_due
 

@@ -6,7 +6,7 @@ from wayfare_engine.outbox.http_host import HttpHost
 from wayfare_engine.outbox.keys import instance_key, send_key
 from wayfare_engine.outbox.offers import PullHost
 from wayfare_engine.outbox.plan import PlannedSend, plan_send
-from wayfare_engine.outbox.task_host import FOR_EVER, TaskHost, TaskTerms
+from wayfare_engine.outbox.task_host import FOR_EVER, TaskHost
 from wayfare_engine.outbox.worker import SendWorker
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Send",
     "SendWorker",
     "TaskHost",
-    "TaskTerms",
     "instance_key",
     "plan_send",
     "send_key",

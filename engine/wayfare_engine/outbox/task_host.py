@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import psycopg
@@ -32,97 +31,16 @@ from wayfare_engine.outbox.channel import (
     Result,
     Send,
 )
-from wayfare_engine.resources import parse_duration
+from wayfare_engine.resources.task_terms import TaskTerms, is_name
 from wayfare_engine.store.postgresql import Away, patient
 
 #: The key is in the ledger, which forgets nothing: a hundred years, in seconds.
 FOR_EVER = Key(100 * 365.25 * 86400)
-MOST_OUTCOMES, LONGEST_NAME, LONGEST_SCRIPT = 32, 128, 16 * 1024
+LONGEST_SCRIPT = 16 * 1024
 
 _THERE = "SELECT FROM wayfare.tasks WHERE send_key = %s AND made_epoch > 0"
 #: The customer's value of an attribute, as text; None when there is none.
 AttributeOf = Callable[[str, str], str | None]
-
-
-@dataclass(eq=False)
-class BadTaskConfig(SaidToPeople):
-    """A channel's configuration of its tasks cannot be used."""
-
-    channel: str
-    path: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"channel {self.channel}: {self.path} {self.problem}"
-
-
-@dataclass(frozen=True)
-class TaskTerms:
-    """What a channel declares of its tasks.
-
-    `assignee_attribute` names the customer's attribute with who is to do it, such as `branch` or
-    `adviser`; `assignee` has the tasks of customers without one. `due_within` is the time from when
-    the send was due, in seconds. `on_due`: a task that nobody has closed by then is `Expired`, or
-    is handed back: open again, for `hand_back_to` (else for whom it was for), until the send
-    expires.
-    """
-
-    outcomes: tuple[str, ...]
-    due_within: float
-    assignee_attribute: str | None = None
-    assignee: str | None = None
-    on_due: Literal["Expire", "HandBack"] = "Expire"
-    hand_back_to: str | None = None
-
-    @classmethod
-    def from_config(cls, channel: str, config: Mapping[str, Any]) -> TaskTerms:
-        """From a Channel's `plugin.config`: `outcomes`, `dueWithin`, `assigneeAttribute`,
-        `assignee`, `onDue`, `handBackTo`. Raises BadTaskConfig."""
-        try:
-            said = msgspec.convert(dict(config), _Config)
-        except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `$.")
-            where = f"config.{path.rstrip('`')}" if path else "config"
-            raise BadTaskConfig(channel, where, message) from None
-        try:
-            within = parse_duration(said.dueWithin).total_seconds()
-        except (ValueError, OverflowError):
-            problem = "is no duration such as 30m or 2d"
-            raise BadTaskConfig(channel, "config.dueWithin", problem) from None
-        if within <= 0:
-            raise BadTaskConfig(channel, "config.dueWithin", "must be longer than nothing")
-        if len(set(said.outcomes)) < len(said.outcomes):
-            raise BadTaskConfig(channel, "config.outcomes", "names one outcome twice")
-        if said.assigneeAttribute is None and said.assignee is None:
-            problem = "names nobody: give assigneeAttribute, assignee, or both"
-            raise BadTaskConfig(channel, "config", problem)
-        if said.handBackTo is not None and said.onDue != "HandBack":
-            problem = "has a meaning with onDue: HandBack only"
-            raise BadTaskConfig(channel, "config.handBackTo", problem)
-        return cls(
-            said.outcomes,
-            within,
-            said.assigneeAttribute,
-            said.assignee,
-            said.onDue,
-            said.handBackTo,
-        )
-
-
-class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    outcomes: tuple[str, ...]
-    dueWithin: str
-    assigneeAttribute: str | None = None
-    assignee: str | None = None
-    onDue: Literal["Expire", "HandBack"] = "Expire"
-    handBackTo: str | None = None
-
-    def __post_init__(self) -> None:
-        names = (*self.outcomes, self.assignee, self.assigneeAttribute, self.handBackTo)
-        if not 1 <= len(self.outcomes) <= MOST_OUTCOMES:
-            raise ValueError(f"1 to {MOST_OUTCOMES} outcomes are declared")
-        if any(name is not None and not _is_name(name) for name in names):
-            raise ValueError(f"a name has 1 to {LONGEST_NAME} characters, none a control character")
 
 
 class TaskHost:
@@ -202,7 +120,7 @@ class TaskHost:
             return Answer(Result.REJECTED, f"its script is longer than {LONGEST_SCRIPT} bytes")
         name = terms.assignee_attribute
         assignee = self._attribute_of(send.customer, name) if name is not None else None
-        if assignee is None or not _is_name(assignee):
+        if assignee is None or not is_name(assignee):
             assignee = terms.assignee
         if assignee is None:
             return Answer(Result.REJECTED, f"the customer has no {name}, and it is for nobody else")
@@ -239,7 +157,3 @@ class TaskHost:
 
 class _Line(threading.local):
     connection: Connection[Any] | None = None
-
-
-def _is_name(text: str) -> bool:
-    return 1 <= len(text) <= LONGEST_NAME and not any(char < " " for char in text)

@@ -34,6 +34,7 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
     news spreads, and no old pod goes before a new one is ready.
     """
     name = engine.metadata.name
+    store_env, store_env_from = pods.object_store(engine)
     probe = {"httpGet": {"path": "/readyz", "port": "http"}}
     alive = {"httpGet": {"path": "/livez", "port": "http"}}
     serve = pods.container(
@@ -43,8 +44,10 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
         ["wayfare", "serve"],
         env=[
             *pods.environment(engine, facts),
+            *store_env,
             {"name": "WAYFARE_DRAIN_SECONDS", "value": str(_DRAIN_SECONDS)},
         ],
+        **({"envFrom": store_env_from} if store_env_from else {}),
         ports=[{"name": "http", "containerPort": SERVE_PORT, "protocol": "TCP"}],
         resources=pods.resources(engine.spec.serve.resources, "250m", "512Mi"),
         startupProbe={**alive, "periodSeconds": 1, "failureThreshold": 120, "timeoutSeconds": 2},
