@@ -45,6 +45,8 @@ class ServeMetrics:
         self.ledger = LedgerMetrics(self.registry)
         self.facts = FactMetrics(self.registry)
         self.receipts = ReceiptMetrics(self.registry)
+        self.pull = PullMetrics(self.registry)
+        self.tasks = TaskMetrics(self.registry)
 
 
 class LedgerMetrics:
@@ -143,6 +145,37 @@ class ReceiptMetrics:
         )
 
 
+class PullMetrics:
+    """What systems fetched, and said of it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.fetched = Counter(
+            "wayfare_pulled_sends_total",
+            "Sends that were given to pullers, by channel",
+            ["channel"],
+            registry=registry,
+        )
+        self.acknowledged = Counter(
+            "wayfare_pull_acknowledgements_total",
+            "Acknowledgements by channel and what became of them: Settled, Repeat, Noted, "
+            "Overtaken, WrongLease, UnknownSend",
+            ["channel", "taken"],
+            registry=registry,
+        )
+
+
+class TaskMetrics:
+    """What people did with tasks."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.changes = Counter(
+            "wayfare_task_changes_total",
+            "Calls by action (take, return, close) and what they were: written, repeat, conflict",
+            ["action", "answer"],
+            registry=registry,
+        )
+
+
 class WorkerMetrics:
     """What a worker counts."""
 
@@ -167,6 +200,12 @@ class WorkerMetrics:
             "wayfare_plans_received",
             "Plans put by the operator",
             ["answer"],
+            registry=self.registry,
+        )
+        self.tasks = Gauge(
+            "wayfare_tasks",
+            "Tasks that are not ended, by state",
+            ["state"],
             registry=self.registry,
         )
         self.unmatched_receipts = Gauge(

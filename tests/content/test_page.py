@@ -99,6 +99,19 @@ def test_a_channels_problems_have_their_places() -> None:
     }
 
 
+def test_what_is_wrong_with_tasks_has_its_place() -> None:
+    config = {"outcomes": ["reached"], "dueWithin": "soon", "assignee": "desk"}
+    plugin = {"name": "task", "config": config}
+    channel = page_channel(template=None, addressAttribute=None, plugin=plugin)
+    (found,) = channel_problems(channel, SCHEMA)
+    assert (found.path, found.reason) == ("spec.plugin.config.dueWithin", Reason.INVALID_SPEC)
+    plugin = {"name": "task", "config": config | {"dueWithin": "2d", "assigneeAttribute": "brnch"}}
+    channel = page_channel(template=None, addressAttribute=None, plugin=plugin)
+    (found,) = channel_problems(channel, SCHEMA)
+    assert found.path == "spec.plugin.config.assigneeAttribute"
+    assert found.reason is Reason.UNKNOWN_ATTRIBUTE
+
+
 def test_a_channel_without_a_template_says_the_content_as_it_is() -> None:
     channel = page_channel(template=None, addressAttribute=None)
     assert channel_problems(channel, Schema()) == ()

@@ -33,7 +33,12 @@ SCENARIOS: tuple[type[Scenario], ...] = (
 )
 
 #: Points that are killed by a test of their own: point to "file::test".
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {
+    "outbox.fetching.leased": (
+        "tests/fetching/test_pull_faults.py::test_a_pod_is_killed_before_it_answers"
+    ),
+    "tasks.changed": "tests/fetching/test_tasks.py::test_a_pod_is_killed_before_it_answers",
+}
 
 
 class Case(NamedTuple):

@@ -60,11 +60,13 @@ def plan_of(
     return result.plan
 
 
-def planned(dsn: str, channel: str, count: int, entry: str) -> list[str]:
+def planned(
+    dsn: str, channel: str, count: int, entry: str, *, customer: str | None = None
+) -> list[str]:
     sends = [
         PlannedSend(
             journey="api",
-            customer=f"customer-{number}",
+            customer=customer or f"customer-{number}",
             entry_key=entry,
             node="send",
             visit=1,

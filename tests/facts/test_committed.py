@@ -44,8 +44,11 @@ from wayfare_engine.ledger.bodies import (
     Identity,
     ListMember,
     OptOut,
+    Outcome,
     Raw,
     Receipt,
+    Task,
+    TaskState,
     Transition,
 )
 from wayfare_engine.metrics import FactMetrics
@@ -99,6 +102,9 @@ def test_every_kind_of_fact_reaches_its_projection_and_the_journal(
     facts = [
         event("e1"),
         Fact(Receipt(send_key="s", state="delivered"), NOW, customer="anna"),
+        Fact(Outcome(send_key="s", attempt=1, result="Accepted"), NOW, customer="anna"),
+        Fact(Task(send_key="s", channel="branch", outcomes=("reached",)), NOW, customer="anna"),
+        Fact(TaskState(send_key="s", state="Open", assignee="b17"), NOW, customer="anna"),
         Fact(
             Transition(instance="i", journey="j", node="n", visit=1, state="Active"),
             NOW,
@@ -114,7 +120,7 @@ def test_every_kind_of_fact_reaches_its_projection_and_the_journal(
 
     written = write_now(live, *facts)
 
-    assert [one.version for one in written] == [None, None, *[1] * 7]
+    assert [one.version for one in written] == [None] * 4 + [1] * 8
     for state in STATES.values():
         assert rows(live, f"SELECT count(*) FROM wayfare.{state.table}") == [(1,)], state.table
     assert equal_to_a_rebuild(live, dr, store) == len(facts)
@@ -434,4 +440,5 @@ def test_every_kind_with_versions_has_a_state() -> None:
         Kind.OPT_OUT,
         Kind.ASSIGNMENT,
         Kind.APPROVAL,
+        Kind.TASK_STATE,
     }

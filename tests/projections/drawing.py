@@ -115,6 +115,30 @@ def draw(source: random.Random, kinds: tuple[Kind, ...] = ORDINARY) -> LedgerRow
         case Kind.RECEIPT:
             customer = SENDS[send]
             body = bodies.Receipt(send_key=send, state=source.choice(RECEIPTS))  # type: ignore[arg-type]
+        case Kind.TASK:
+            customer = SENDS[send]
+            body = bodies.Task(
+                send_key=send,
+                channel=source.choice(("branch", "call")),
+                outcomes=("reached", "not reached"),
+                script=msgspec.Raw(b'{"text": "call", "zero": "\\u0000"}'),
+                on_due=source.choice(("Expire", "HandBack")),
+                hand_back_to=source.choice((None, "team\x00")),
+                expires=None if source.random() < 0.5 else at,
+            )
+        case Kind.TASK_STATE:
+            customer = SENDS[send]
+            version = source.randrange(1, 5)
+            body = bodies.TaskState(
+                send_key=send,
+                state=source.choice(("Open", "Taken", "Expired", "Closed")),
+                assignee=source.choice(("b1", "b\x002")),
+                due=None if source.random() < 0.5 else at,
+                holder=source.choice((None, "eve")),
+                by=source.choice(("", "eve")),
+                outcome=source.choice((None, "reached")),
+                note=msgspec.Raw(b'"n"'),
+            )
         case Kind.TRANSITION:
             key = source.choice(tuple(INSTANCES))
             customer = INSTANCES[key]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from wayfare_engine.facts.fact import STATES
 from wayfare_engine.ledger import Kind, bodies
+from wayfare_engine.projections.ranks import TASKS
 from wayfare_engine.reconcile import rules
 from wayfare_engine.reconcile.keys import StateKey, state_key
 from wayfare_engine.reconcile.rules import (
@@ -72,9 +73,18 @@ def opt(out: bool) -> bodies.OptOut:
     return bodies.OptOut(customer="ada", channel="sms", out=out)
 
 
+def task() -> bodies.Task:
+    return bodies.Task(send_key="s", channel="branch", outcomes=("reached",))
+
+
+def stands(state: Any) -> bodies.TaskState:
+    return bodies.TaskState(send_key="s", state=state, assignee="b1")
+
+
 EVENT = bodies.Event(customer="ada", name="buy", client_id="order")
 ARM: StateKey = (Kind.ASSIGNMENT, ("e", "ada"))
 OUT: StateKey = (Kind.OPT_OUT, ("ada", "sms"))
+TASK: StateKey = (Kind.TASK_STATE, ("s",))
 ONCE = Span(2, 2)
 
 
@@ -123,6 +133,27 @@ CASES = [
     ),
     Case("outcome-open", row(Kind.OUTCOME, outcome("NotAccepted")), Known()),
     Case("outcome-open", row(Kind.OUTCOME, outcome("Held")), Known()),
+    Case("task-made", row(Kind.TASK, task()), Known()),
+    Case("task-known", row(Kind.TASK, task()), Known(tasks={"s"})),
+    Case("task-closed", row(Kind.TASK_STATE, stands("Closed"), version=2), Known(), ONCE),
+    Case(
+        "task-closed",
+        row(Kind.TASK_STATE, stands("Closed"), version=2),
+        Known(states={TASK: State(2, 7)}),
+        ONCE,
+    ),
+    Case(
+        "task-closed-twice",
+        row(Kind.TASK_STATE, stands("Closed"), version=2),
+        Known(states={TASK: State(2, 7, closed=True)}),
+        ONCE,
+    ),
+    Case(
+        "later-epoch",
+        row(Kind.TASK_STATE, stands("Taken"), version=2),
+        Known(states={TASK: State(2, 7)}),
+        ONCE,
+    ),
     Case("next-version", row(Kind.ASSIGNMENT, arm(), version=2), Known(), ONCE),
     Case(
         "next-version",
@@ -243,8 +274,9 @@ class Change:
 
 def _merged(kind: Kind, here: Change | None, tails: tuple[tuple[Change, ...], ...]) -> Any:
     """The value at the end, and the rows that were given a decision."""
-    make = (lambda v: opt(v == "out")) if kind is Kind.OPT_OUT else arm
-    key = OUT if kind is Kind.OPT_OUT else ARM
+    make: Any = {Kind.OPT_OUT: lambda v: opt(v == "out"), Kind.TASK_STATE: stands}.get(kind, arm)
+    key = {Kind.OPT_OUT: OUT, Kind.TASK_STATE: TASK}.get(kind, ARM)
+    rank = TASKS if kind is Kind.TASK_STATE else {}
     present = (here.version, here.epoch, here.number, here.value) if here else None
     decided = set()
     for tail in tails:
@@ -252,16 +284,19 @@ def _merged(kind: Kind, here: Change | None, tails: tuple[tuple[Change, ...], ..
         for change in tail:
             known = Known()
             if present is not None:
-                known.states[key] = State(present[1], present[0], present[3] == "out")
+                known.states[key] = State(
+                    present[1], present[0], present[3] == "out", present[3] == "Closed"
+                )
             given = row(kind, make(change.value), version=change.version, epoch=change.epoch)
             body = bodies.decode(kind, given.body)
             found = resolve(given, body, key, span, known)
             decided.add(change.number)
             if found.resolution is Resolution.APPLIED:
-                # As the projection joins: the highest (version, epoch, id) stands.
+                # As the projection joins: the highest (rank, version, epoch, id) stands.
                 version = found.as_version or change.version
                 new = (version, change.epoch, change.number, change.value)
-                present = new if present is None else max(present, new)
+                both = [new] if present is None else [present, new]
+                present = max(both, key=lambda one: (rank.get(one[3], 0), one))
     return (present and present[3]), decided
 
 
@@ -289,7 +324,12 @@ def histories(draw: st.DrawFn, values: tuple[str, ...]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("kind", "values"), [(Kind.ASSIGNMENT, ("a", "b", "c")), (Kind.OPT_OUT, ("in", "out"))]
+    ("kind", "values"),
+    [
+        (Kind.ASSIGNMENT, ("a", "b", "c")),
+        (Kind.OPT_OUT, ("in", "out")),
+        (Kind.TASK_STATE, ("Open", "Taken", "Expired", "Closed")),
+    ],
 )
 @settings(max_examples=400, deadline=None, derandomize=True, print_blob=True)
 @given(data=st.data())
@@ -308,3 +348,12 @@ def test_an_opt_out_of_any_tail_is_never_lost(data: st.DataObject) -> None:
     value, _ = _merged(Kind.OPT_OUT, here, tails)
     if any(tail[-1].value == "out" for tail in tails):
         assert value == "out"
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, print_blob=True)
+@given(data=st.data())
+def test_a_closing_of_any_tail_is_never_lost(data: st.DataObject) -> None:
+    here, tails = data.draw(histories(("Open", "Taken", "Closed")))
+    value, _ = _merged(Kind.TASK_STATE, here, tails)
+    if any(change.value == "Closed" for tail in tails for change in tail):
+        assert value == "Closed"

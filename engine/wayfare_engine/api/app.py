@@ -11,7 +11,7 @@ import msgspec
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
-from wayfare_engine.api import send_routes
+from wayfare_engine.api import outbox_routes, send_routes, task_routes
 from wayfare_engine.api.callbacks import PATH as CALLBACKS
 from wayfare_engine.api.callbacks import take_callback
 from wayfare_engine.api.decisions import (
@@ -217,6 +217,8 @@ def make_app(state: ServeState) -> DecisionRoute:
         return Response(body, media_type="application/json")
 
     send_routes.install(app, state)
+    outbox_routes.install(app, state)
+    task_routes.install(app, state)
 
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:

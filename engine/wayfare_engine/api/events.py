@@ -84,9 +84,14 @@ async def acknowledged(
     try:
         return await writer.write(facts, ack=ack, journal_seconds=wait_seconds)
     except NotAcknowledged as error:
-        status, kind, again = _PROBLEMS[error.why]
-        headers = ((b"retry-after", again),) if again else ()
-        raise Problem(status, kind, str(error), headers=headers) from None
+        raise not_acknowledged(error) from None
+
+
+def not_acknowledged(error: NotAcknowledged) -> Problem:
+    """The problem of facts that are not known to be committed."""
+    status, kind, again = _PROBLEMS[error.why]
+    headers = ((b"retry-after", again),) if again else ()
+    return Problem(status, kind, str(error), headers=headers)
 
 
 def decode(raw: bytes, now: datetime) -> Sequence[Fact]:

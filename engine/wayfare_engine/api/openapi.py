@@ -13,18 +13,31 @@ from wayfare_engine.api.events import EventRequest, EventsResponse
 from wayfare_engine.api.explain import DecisionRecord
 from wayfare_engine.api.lists import MemberRequest, MembersResponse
 from wayfare_engine.api.opt_outs import OptOutRequest, OptOutsResponse
+from wayfare_engine.api.outbox import (
+    AcknowledgementRequest,
+    AcknowledgementsResponse,
+    OutboxResponse,
+)
 from wayfare_engine.api.preview import PreviewRequest, PreviewResponse
 from wayfare_engine.api.receipts import ReceiptRequest, ReceiptsResponse
 from wayfare_engine.api.sends import SendRequest, SendsResponse
 from wayfare_engine.api.standing import SendStanding
+from wayfare_engine.api.tasks import (
+    CloseRequest,
+    ReturnRequest,
+    TakeRequest,
+    TaskAnswer,
+    TasksResponse,
+)
 from wayfare_engine.web import problems
 
 _PROBLEMS = {
     400: "the body is not JSON",
     401: "no API key, or one that is unknown, expired or revoked",
     403: "the API key lacks the scope",
-    404: "unknown customer, slot, decision or send",
+    404: "unknown customer, slot, decision, send, channel or task",
     408: "the body did not arrive in time",
+    409: "the task stands otherwise; `detail` says who has it, or how it ended",
     413: "the body is too large",
     422: "wrong types; errors name the field's path",
     503: "no plan is loaded yet, or the store that is needed is away",
@@ -45,6 +58,13 @@ def one_or_many(model: type, most: int) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{model.__name__}"}
     many = {"type": "array", "items": reference, "minItems": 1, "maxItems": most}
     schema = {"oneOf": [reference, many]}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def many(model: type, most: int) -> dict[str, Any]:
+    """A body of an array."""
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    schema = {"type": "array", "items": reference, "minItems": 1, "maxItems": most}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
@@ -88,6 +108,14 @@ def with_schemas(app: FastAPI) -> Callable[[], dict[str, Any]]:
                     SendStanding,
                     PreviewRequest,
                     PreviewResponse,
+                    OutboxResponse,
+                    AcknowledgementRequest,
+                    AcknowledgementsResponse,
+                    TaskAnswer,
+                    TasksResponse,
+                    TakeRequest,
+                    ReturnRequest,
+                    CloseRequest,
                 ],
                 schema_hook=lambda _: {"type": "object"},
                 ref_template="#/components/schemas/{name}",

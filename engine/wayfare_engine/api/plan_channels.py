@@ -50,10 +50,11 @@ class PlanChannels:
         return () if plan is None else plan.channels.keys()
 
     def host(self, channel: str) -> str | None:
-        """Where the channel's host is: as the settings say, or else the plan."""
+        """Where the channel's host is: as the settings say, or else the plan; None where there is
+        none."""
         plan = self._plan()
         found = None if plan is None else plan.channels.get(channel)
-        return self._settings.channel_hosts.get(channel, None if found is None else found.url)
+        return self._settings.channel_hosts.get(channel, found.url or None if found else None)
 
     def renderer(self, channel: str) -> Renderer | None:
         """What makes the channel's messages; None where nothing is to be made, or its template does

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from wayfare_engine.api.acting import Acting
 from wayfare_engine.api.plan_channels import PlanChannels
 from wayfare_engine.api.preview import Outgoing
 from wayfare_engine.api.snapshot import SnapshotLoader
@@ -69,6 +70,7 @@ class ServeState:
         self.channels = PlanChannels(settings, self._plan)
         self.callbacks = Callbacks(self.channels.host, seconds=settings.callback_seconds)
         self.outgoing = Outgoing(self.channels.names, self.channels.renderer)
+        self.acting = Acting(settings, self.postgresql)
         self.draining = False
         self._away: tuple[str, ...] = ()
         self._open_channels: frozenset[str] = frozenset()
@@ -92,6 +94,7 @@ class ServeState:
         self._spawn("keys", self._follow_keys())
         self._spawn("health", self._follow_health())
         self._spawn("heartbeat", self._beat())
+        self._spawn("acting", self.acting.follow())
         plan = (channels.PLAN, channels.SEGMENTS, channels.CUSTOMERS)
         wanted = (*plan, channels.KEYS, channels.SEALED, channels.BREAKERS)
         self._spawn("channels", self._follow_channels())

@@ -26,6 +26,7 @@ from wayfare_engine.cli import (
     reconcile,
     sends,
     stores,
+    tasks,
 )
 from wayfare_engine.errors import FAILED, MISSING, SaidToPeople
 
@@ -69,6 +70,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(lease.app, name="lease")
     app.add_typer(reconcile.app, name="reconcile")
     app.add_typer(sends.app, name="sends")
+    app.add_typer(tasks.app, name="tasks")
     app.add_typer(channel.app, name="channel")
     own = {*(c.name for c in app.registered_commands), *(g.name for g in app.registered_groups)}
     own |= {c.callback.__name__ for c in app.registered_commands if c.callback is not None}

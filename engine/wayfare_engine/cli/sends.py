@@ -38,7 +38,7 @@ def status(dsn: Dsn = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(found))
         return
-    for standing in ("planned", "in_doubt", "unknown", "accepted", "other"):
+    for standing in ("planned", "offered", "in_doubt", "unknown", "accepted", "other"):
         typer.echo(f"{standing.replace('_', ' '):9} {found.get(standing, 0)}")
 
 

@@ -13,6 +13,7 @@ from wayfare_engine.plan.problems import CompileProblem
 from wayfare_engine.plan.schema import Schema
 from wayfare_engine.resources import Channel, Reason
 from wayfare_engine.resources.channel import ChannelSpec
+from wayfare_engine.resources.task_terms import BadTaskConfig, TaskTerms
 
 
 def is_html(part: str) -> bool:
@@ -49,6 +50,7 @@ def channel_problems(channel: Channel, schema: Schema) -> tuple[CompileProblem, 
                 f"customers have no attribute {address!r}: import it, or declare it in the Engine",
             )
         )
+    found.extend(_task_problems(channel.spec, variables))
     parts = channel.spec.template.parts if channel.spec.template is not None else {}
     for name, text in parts.items():
         result = _compiled(text, variables, html=is_html(name))
@@ -58,6 +60,23 @@ def channel_problems(channel: Channel, schema: Schema) -> tuple[CompileProblem, 
                 CompileProblem(path, p.line, p.column, p.reason, p.message) for p in result.problems
             )
     return tuple(found)
+
+
+def _task_problems(spec: ChannelSpec, variables: Variables) -> list[CompileProblem]:
+    """What is wrong with what a channel of tasks declares of them."""
+    if spec.plugin.name != "task":
+        return []
+    try:
+        terms = TaskTerms.from_config("", spec.plugin.config or {})
+    except BadTaskConfig as error:
+        path = f"spec.plugin.{error.path}"
+        return [CompileProblem(path, 0, 0, Reason.INVALID_SPEC, error.problem)]
+    name = terms.assignee_attribute
+    if name is None or name in variables.customer:
+        return []
+    said = f"customers have no attribute {name!r}: import it, or declare it in the Engine"
+    path = "spec.plugin.config.assigneeAttribute"
+    return [CompileProblem(path, 0, 0, Reason.UNKNOWN_ATTRIBUTE, said)]
 
 
 def _compiled(text: str, variables: Variables, *, html: bool) -> Template | TemplateProblems:

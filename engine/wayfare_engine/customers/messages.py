@@ -19,6 +19,7 @@ from wayfare_engine.plan import Attribute, AttributeType, Plan, Schema
 from wayfare_engine.privacy import CustomerKeys, MasterKeys
 from wayfare_engine.resources.channel import ChannelSpec
 from wayfare_engine.resources.engine import Governance
+from wayfare_engine.resources.task_terms import BadTaskConfig, TaskTerms
 from wayfare_engine.store.blob_cache import BlobCache
 
 log = structlog.get_logger(__name__)
@@ -26,11 +27,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Messages:
-    """Renderers by channel; `problems` of channels whose template does not compile, which have
-    none."""
+    """Renderers by channel; `attribute_of` is a customer's attribute as text, of those in
+    `assignees`: by channel, which says whom its tasks go to. `problems` of channels whose template
+    does not compile, or whose tasks cannot be made so: they have no renderer."""
 
     renderers: Mapping[str, Renderer]
     zones: Zones
+    attribute_of: Callable[[str, str], str | None]
+    assignees: Mapping[str, str]
     problems: Mapping[str, str]
 
 
@@ -55,6 +59,7 @@ class MessageMaker:
         schema = Schema(tuple(Attribute(a.name, AttributeType(a.type)) for a in plan.attributes))
         templates: dict[str, Renderer] = {}
         problems: dict[str, str] = {}
+        assignees: dict[str, str] = {}
         for name, channel in plan.channels.items():
             spec = ChannelSpec.model_validate(channel.spec)
             try:
@@ -62,15 +67,27 @@ class MessageMaker:
             except TemplateProblems as error:
                 problems[name] = f"its template: {error}"
                 continue
+            try:
+                assignee = _assignee(name, spec)
+            except BadTaskConfig as error:
+                problems[name] = f"its tasks: {error.path} {error.problem}"
+                continue
+            if assignee is not None:
+                assignees[name] = assignee
             templates[name] = Renderer(template, spec.address_attribute, self._values)
         zone = Governance.model_validate(plan.governance).time_zone_attribute
         needed = frozenset(n for renderer in templates.values() for n in renderer.needed)
-        self._look_up(needed | ({zone} if zone is not None else set()))
-        return Messages(templates, _none if zone is None else self._zones(zone), problems)
+        self._look_up(needed | set(assignees.values()) | ({zone} if zone is not None else set()))
+        zones = _none if zone is None else self._zones(zone)
+        return Messages(templates, zones, self._attribute_of, assignees, problems)
 
     def _values(self, customer: str) -> Mapping[str, Any] | None:
         assert self._lookup is not None, "`of` comes first"
         return self._lookup(customer)
+
+    def _attribute_of(self, customer: str, name: str) -> str | None:
+        value = (self._values(customer) or {}).get(name)
+        return None if value is None else str(value)
 
     def _zones(self, attribute: str) -> Zones:
         def zones(customers: Collection[str]) -> Mapping[str, str]:
@@ -91,6 +108,13 @@ class MessageMaker:
         if self._masters is None:
             return None
         return CustomerKeys(connection, self._store, self._masters, ids=new_id)
+
+
+def _assignee(name: str, spec: ChannelSpec) -> str | None:
+    """The attribute that says whom the channel's tasks go to. Raises BadTaskConfig."""
+    if spec.plugin.name != "task":
+        return None
+    return TaskTerms.from_config(name, spec.plugin.config or {}).assignee_attribute
 
 
 def _none(customers: Collection[str]) -> Mapping[str, str]:

@@ -17,7 +17,10 @@ from wayfare_engine.ledger.bodies import (
     Identity,
     ListMember,
     OptOut,
+    Outcome,
     Receipt,
+    Task,
+    TaskState,
     Transition,
 )
 
@@ -33,11 +36,15 @@ class State:
     joint: str = "/"
 
 
-#: What may be written as a fact. The outbox writes its own rows, and what refers to blobs, erases
+#: What may be written as a fact. The outbox writes its own rows, apart from what a puller
+#: acknowledges, and what refers to blobs, erases
 #: or gives out ids has its own way too.
 KINDS: dict[type[Body], Kind] = {
     Event: Kind.EVENT,
     Receipt: Kind.RECEIPT,
+    Outcome: Kind.OUTCOME,
+    Task: Kind.TASK,
+    TaskState: Kind.TASK_STATE,
     Transition: Kind.TRANSITION,
     AttributeChange: Kind.ATTRIBUTE,
     Identity: Kind.IDENTITY,
@@ -48,6 +55,7 @@ KINDS: dict[type[Body], Kind] = {
 }
 
 STATES: dict[Kind, State] = {
+    Kind.TASK_STATE: State("tasks", ("send_key",), lambda b: (b.send_key,)),
     Kind.TRANSITION: State("journey_instances", ("instance",), lambda b: (b.instance,)),
     Kind.ATTRIBUTE: State(
         "profile_changes", ("customer_id", "name"), lambda b: (b.customer, b.name)
@@ -69,9 +77,9 @@ STATES: dict[Kind, State] = {
 class Fact:
     """What is to be written. Id, site, epoch and version are given to it when it is.
 
-    `at` is when it happened (UTC). `customer` is needed where the body does not name its customer:
-    receipts and transitions. Raises TypeError for a body that is not written this way, and
-    ValueError when no customer is named or a NUL character is where PostgreSQL has none.
+    `at` is when it happened (UTC). `customer` is needed where the body does not name its own:
+    outcomes, receipts, tasks and transitions. Raises TypeError for a body that is not written this
+    way, and ValueError when no customer is named or a NUL character is where PostgreSQL has none.
     """
 
     body: Body
@@ -112,7 +120,10 @@ class Fact:
     @property
     def client_id(self) -> str | None:
         """By which a repeat is known: the id that the sender of an event gave it, or that a send
-        came to this state. The first character is one that no sender's id has."""
+        came to this state or end. The first character is one that no sender's id has."""
+        if isinstance(self.body, Outcome):
+            said = self.body
+            return f"\x01outcome/{said.send_key}/{said.attempt}/{said.result}"
         if isinstance(self.body, Receipt):
             return f"\x01receipt/{self.body.send_key}/{self.body.state}"
         return self.body.client_id if isinstance(self.body, Event) else None

@@ -27,11 +27,16 @@ def lock_numbers(facts: Iterable[Fact]) -> list[int]:
     return sorted({_number(fact.kind, fact.key) for fact in facts if fact.key is not None})
 
 
+def locks_of(keys: Iterable[tuple[Kind, tuple[str, ...]]]) -> list[int]:
+    """The same locks of keys that are given by their kind and parts, in order."""
+    return sorted({_number(kind, STATES[kind].joint.join(parts)) for kind, parts in keys})
+
+
 def lock_keys(connection: Connection[Any], keys: Iterable[tuple[Kind, tuple[str, ...]]]) -> None:
-    """Take the same locks for keys that are given by their kind and parts. Once a transaction."""
-    numbers = {_number(kind, STATES[kind].joint.join(parts)) for kind, parts in keys}
+    """Take the locks of `locks_of`. Once a transaction."""
+    numbers = locks_of(keys)
     if numbers:
-        connection.execute(LOCK.encode(), (sorted(numbers),))
+        connection.execute(LOCK.encode(), (numbers,))
 
 
 def _number(kind: Kind, key: str) -> int:

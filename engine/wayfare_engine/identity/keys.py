@@ -28,6 +28,8 @@ class Scope(StrEnum):
     SENDS_WRITE = "sends:write"
     SENDS_READ = "sends:read"
     SENDS_PREVIEW = "sends:preview"
+    OUTBOX_PULL = "outbox:pull"
+    TASKS = "tasks"
     ADMIN = "admin"
 
 

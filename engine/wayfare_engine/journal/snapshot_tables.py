@@ -36,6 +36,8 @@ LOCAL: dict[str, str] = {
     "ledger": "facts; history brings them back",
     "plan_acknowledgements": "pods of this site",
     "plans": "the operator publishes them",
+    "pulled": "who has which offer at this site; the other site finds such sends in doubt",
+    "pullers": "who asks at this site",
     "rebuild": "a rebuild of this database that is under way",
     "recovered_tails": "which of this disk's own rows were recovered",
     "restore": "a restore of this database that is under way",

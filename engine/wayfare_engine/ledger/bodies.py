@@ -141,6 +141,34 @@ class Receipt(Body, kw_only=True, frozen=True):
     provider_id: str | None = None
 
 
+class Task(Body, kw_only=True, frozen=True):
+    """A work item for a person: the send that it is, what is to be done, and how it may end.
+
+    `on_due` says what becomes of it when nobody closed it in time; `hand_back_to` who has it then.
+    """
+
+    send_key: str
+    channel: str
+    outcomes: tuple[str, ...]
+    script: Raw = Raw(b"{}")
+    on_due: Literal["Expire", "HandBack"] = "Expire"
+    hand_back_to: str | None = None
+    expires: datetime | None = None
+
+
+class TaskState(Body, kw_only=True, frozen=True):
+    """Where a task stands, and who brought it there (`by`, empty when time did). Key: the send."""
+
+    send_key: str
+    state: Literal["Open", "Taken", "Expired", "Closed"]
+    assignee: str
+    due: datetime | None = None
+    holder: str | None = None
+    by: str = ""
+    outcome: str | None = None
+    note: Raw = Raw(b"null")
+
+
 class Transition(Body, kw_only=True, frozen=True):
     """A journey instance came to a node. Row key: the instance."""
 
@@ -313,6 +341,8 @@ BODIES = Bodies(
         Kind.OUTCOME: (Outcome,),
         Kind.RECEIPT: (Receipt,),
         Kind.RULING: (Ruling,),
+        Kind.TASK: (Task,),
+        Kind.TASK_STATE: (TaskState,),
         Kind.TRANSITION: (Transition,),
         Kind.ATTRIBUTE: (AttributeChange,),
         Kind.IDENTITY: (Identity,),

@@ -18,6 +18,8 @@ class Kind(StrEnum):
     OUTCOME = "outcome"
     RECEIPT = "receipt"
     RULING = "ruling"
+    TASK = "task"
+    TASK_STATE = "task_state"
     TRANSITION = "transition"
     ATTRIBUTE = "attribute"
     IDENTITY = "identity"

@@ -63,7 +63,7 @@ def report(breaker: CallBreaker, permit: Permit, answer: Answer, seconds: float)
     """What a hand-over came to. A rejection is the recipient's, not the channel's."""
     if answer.result is Result.HELD:
         breaker.give_back(permit)
-    elif answer.result in (Result.ACCEPTED, Result.REJECTED):
+    elif answer.result in (Result.ACCEPTED, Result.REJECTED, Result.OFFERED):
         breaker.succeeded(permit, seconds)
     else:
         breaker.failed(permit)

@@ -87,7 +87,11 @@ class Calls:
             log.exception("outbox.hand_over", send_keys=[send.send_key for send in going])
             answers = [Answer(Result.IN_DOUBT, type(error).__name__)] * len(going)
         ended: list[Ended] = []
+        offered: list[str] = []
         for send, answer in zip(going, answers, strict=True):
+            if answer.result is Result.OFFERED:
+                offered.append(send.send_key)
+                continue
             ending = _ENDINGS.get(answer.result)
             if ending is None:
                 self._under_way.doubt(Doubt(send, answer.detail), self._window)
@@ -95,6 +99,7 @@ class Calls:
             if ending == "Accepted":
                 self._retries.accepted(send)
             ended.append(Ended(send, ending, answer.detail, answer.provider_id))
+        self._under_way.leave(offered)
         self.end(*ended)
         return sum(answer.result is not Result.HELD for answer in answers)
 

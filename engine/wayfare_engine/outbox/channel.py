@@ -107,6 +107,8 @@ class Result(Enum):
     REJECTED = "Rejected"
     NOT_ACCEPTED = "NotAccepted"
     LATE = "Late"
+    #: It waits for somebody to fetch it: it has no outcome, and is in nobody's hands yet.
+    OFFERED = "Offered"
     IN_DOUBT = "InDoubt"
     #: It did not leave, and that is certain: there was something on our side.
     HELD = "Held"
@@ -175,6 +177,8 @@ class BatchHost(Protocol):
 #: Of a channel of class None: times its concurrency. The way to the store takes a quarter of a
 #: second, so this is some hundred hand-overs a second for each worker.
 _AHEAD = 16
+#: Of a channel that is fetched: what is offered has been asked about already, and waits.
+_OFFERED_AHEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,7 @@ class Channel:
     for ever. `fallback` is the channel that goes on with what this one definitely did not take.
     `prepare` makes the message and finds the address right before the hand-over, see `preparing`
     (None: the content goes as it is, without an address).
+    `fetched`: its host calls nobody, sends wait to be fetched (see `offers`).
     """
 
     name: str
@@ -206,10 +211,13 @@ class Channel:
     rate: Rate | None = None
     timeout: float | None = None
     prepare: Callable[[Send], Prepared] | None = None
+    fetched: bool = False
 
     @property
     def most_ahead(self) -> int | None:
         """`ahead`, or what is reasonable for the dedupe class; None: no limit of its own."""
+        if self.ahead is None and self.fetched:
+            return _OFFERED_AHEAD
         if self.ahead is None and isinstance(self.dedupe, NoDedupe):
             return self.concurrency * _AHEAD
         return self.ahead

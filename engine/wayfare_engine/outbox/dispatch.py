@@ -21,6 +21,7 @@ from wayfare_engine.outbox.channel import Channel, Send
 from wayfare_engine.outbox.checks import Check, Elsewhere, Later, Refused, ask, expiry
 from wayfare_engine.outbox.facts import Origin, record
 from wayfare_engine.outbox.holds import hold, release
+from wayfare_engine.outbox.offers import note
 from wayfare_engine.outbox.retries import Retries
 
 _writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is written")
@@ -29,7 +30,8 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 # A customer's sends go one after the other: nothing is taken for whom another is under way, or is
 # due earlier and not set aside. Each channel is asked for as much as it has room for, so that no
 # channel's backlog takes the place of another's. A send that a merge decides about just now is left
-# to the next turn.
+# to the next turn. While a send is offered or in a puller's hands, its customer's later sends of
+# that channel wait, those of others do not.
 _OPEN = """
 SELECT turn.send_key, turn.customer_id, turn.name, turn.payload, turn.outcome_attempt, turn.due,
     coalesce(r.expires, turn.expires), turn.partition, turn.channel, turn.test, turn.address,
@@ -48,6 +50,10 @@ CROSS JOIN LATERAL (
         AND (h.until IS NULL OR h.until <= %(now)s)
         AND (h.tries IS NULL OR h.tries = 0 OR c.name <> ALL(%(spent)s))
         AND o.customer_id <> ALL(%(busy)s)
+        AND (c.name <> ALL(%(fetched)s) OR NOT EXISTS (
+            SELECT FROM wayfare.pulled w
+            WHERE w.customer_id = o.customer_id AND w.channel = c.name
+                AND w.send_key <> o.send_key))
         AND (%(alone)s OR NOT EXISTS (
             SELECT FROM wayfare.outbox p LEFT JOIN wayfare.send_holds q USING (send_key)
             WHERE p.customer_id = o.customer_id
@@ -57,7 +63,12 @@ CROSS JOIN LATERAL (
                 AND p.attempt <= p.outcome_attempt
                 AND (q.until IS NULL OR q.until <= %(now)s)
                 AND (q.tries IS NULL OR q.tries = 0
-                    OR coalesce(p.fallback, p.channel) <> ALL(%(spent)s))))
+                    OR coalesce(p.fallback, p.channel) <> ALL(%(spent)s))
+                AND (coalesce(p.fallback, p.channel) <> ALL(%(fetched)s) OR NOT EXISTS (
+                    SELECT FROM wayfare.pulled w
+                    WHERE w.customer_id = p.customer_id
+                        AND w.channel = coalesce(p.fallback, p.channel)
+                        AND w.send_key <> p.send_key))))
     ORDER BY o.due, o.send_key
     LIMIT c.most
     FOR UPDATE OF o SKIP LOCKED
@@ -101,13 +112,17 @@ def take_turns(
     open_ones = [name for name in channels if most[name] > 0]
     if not open_ones:
         return Turn()
+    # Nothing waits for a puller apart from what it is to fetch: a channel that is full of offers
+    # holds up no other.
+    fetched = [name for name, channel in channels.items() if channel.fetched]
     with connection.transaction():
         found = connection.execute(
             _OPEN,
             {
                 "now": now,
-                "all": list(channels),
+                "all": [name for name in channels if name in open_ones or name not in fetched],
                 "alone": len(channels) == 1,
+                "fetched": fetched,
                 "channels": open_ones,
                 "limits": [most[name] for name in open_ones],
                 "spent": retries.spent() if retries is not None else [],
@@ -155,7 +170,7 @@ def dispatch(
     # model: DISPATCH
     verdicts = ask(checks, connection, sends, now)
     rows: list[LedgerRow] = []
-    going: list[Send] = []
+    going: list[tuple[Send, LedgerRow]] = []
     holds: dict[str, tuple[datetime, str]] = {}
     through: list[str] = []
     by_rule: set[str] = set()
@@ -183,20 +198,19 @@ def dispatch(
             rows.append(origin.row(Kind.OUTCOME, send.customer, body, now))
             through.append(send.send_key)
             continue
-        going.append(send)
-        rows.append(
-            origin.row(
-                Kind.DISPATCH,
-                send.customer,
-                Dispatch(
-                    send_key=send.send_key,
-                    attempt=send.attempt,
-                    channel=send.channel,
-                    guard=channels[send.channel].guard,
-                ),
-                now,
-            )
+        row = origin.row(
+            Kind.DISPATCH,
+            send.customer,
+            Dispatch(
+                send_key=send.send_key,
+                attempt=send.attempt,
+                channel=send.channel,
+                guard=channels[send.channel].guard,
+            ),
+            now,
         )
+        going.append((send, row))
+        rows.append(row)
     tx = 0
     with connection.transaction():
         hold(connection, holds, by_rule=by_rule)
@@ -204,7 +218,10 @@ def dispatch(
         if rows:
             _writing()
             tx = record(connection, rows)
-    return Turn(tuple(going), tx, refused=len(rows) - len(going), held=len(holds))
+            note(connection, going, channels)
+    return Turn(
+        tuple(send for send, _ in going), tx, refused=len(rows) - len(going), held=len(holds)
+    )
 
 
 def _cause(verdict: Refused | Elsewhere) -> Cause | None:

@@ -25,6 +25,7 @@ from wayfare_engine.outbox.channel import Channel, Dedupe, Key, Query, Send
 #: The part of a provider's window that is not used: the clocks of sites and provider differ.
 _MARGIN = 0.1
 
+# What is noted as offered is nobody's yet (see `offers`), and what is leased is its puller's.
 _DISPATCHED = """
 SELECT t.send_key, t.customer_id, t.dispatch_channel, t.payload, t.attempt, t.due,
     coalesce(r.expires, t.expires), t.partition, t.channel, t.test, t.address,
@@ -36,6 +37,7 @@ FROM (
         coalesce(o.test, false) AS test, o.address, coalesce(h.tries, 0) AS tries,
         o.dispatch_site, o.dispatch_epoch, o.first_dispatched_at, o.dispatched_at
     FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
+    LEFT JOIN wayfare.pulled w ON w.send_key = o.send_key AND w.dispatch_id = o.dispatch_id
     WHERE o.attempt > o.outcome_attempt
         AND o.outcome IS DISTINCT FROM 'Accepted'
         AND o.due IS NOT NULL
@@ -43,6 +45,7 @@ FROM (
         AND wayfare.send_partition(o.customer_id) = ANY(%(partitions)s)
         AND (h.until IS NULL OR h.until <= %(now)s)
         AND o.send_key <> ALL(%(under_way)s)
+        AND (w.send_key IS NULL OR w.leased_until <= clock_timestamp())
     ORDER BY o.dispatched_at, o.send_key
     LIMIT %(limit)s
 ) t LEFT JOIN wayfare.rulings r ON r.send_key = t.send_key AND r.action = 'Replay'
@@ -152,16 +155,19 @@ def unknown_sends(connection: Connection[Any], *, limit: int = 1000) -> list[Unk
     return [UnknownSend(*row) for row in found]
 
 
-Standing = Literal["planned", "in_doubt", "unknown", "accepted", "other"]
+Standing = Literal["planned", "offered", "in_doubt", "unknown", "accepted", "other"]
 
 
 def standings(connection: Connection[Any]) -> Mapping[Standing, int]:
     """How many sends stand where."""
     found = connection.execute(
         "SELECT CASE WHEN outcome = 'Accepted' THEN 'accepted' "
+        "WHEN attempt > outcome_attempt AND EXISTS (SELECT FROM wayfare.pulled w "
+        "WHERE w.send_key = o.send_key AND w.dispatch_id = o.dispatch_id "
+        "AND (w.leased_until IS NULL OR w.leased_until > clock_timestamp())) THEN 'offered' "
         "WHEN attempt > outcome_attempt THEN 'in_doubt' "
         "WHEN outcome IS NULL OR outcome IN ('NotAccepted', 'Held') THEN 'planned' "
         "WHEN outcome = 'Unknown' THEN 'unknown' ELSE 'other' END, count(*) "
-        "FROM wayfare.outbox GROUP BY 1"
+        "FROM wayfare.outbox o GROUP BY 1"
     ).fetchall()
     return {name: int(count) for name, count in found}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -16,6 +16,8 @@ from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.outbox.holds import hold
 from wayfare_engine.outbox.in_doubt import Ask, GiveUp, InDoubt, what_to_do
 from wayfare_engine.outbox.outcome import Ended
+
+_LOOK_AGAIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ def resolve(
     *,
     channels: Mapping[str, Channel],
     checks: Sequence[Check],
+    silent: Collection[str] = (),
 ) -> Resolved:
     """Decide about sends whose hand-over can no longer take effect. The caller owns their
-    partitions, and nothing of theirs is under way.
+    partitions, and nothing of theirs is under way. What would be repeated through a channel of
+    `silent`, for whose sends nobody asks, is looked at again later.
 
     A repeat that a check forbids by now is not made: then it stays unknown whether the first
     hand-over took effect. Raises StaleEpoch and psycopg.Error.
@@ -54,17 +58,20 @@ def resolve(
     unknown: list[Ended] = []
     questions: list[Question] = []
     repeats: list[Send] = []
+    holds: dict[str, tuple[datetime, str]] = {}
     for doubt in doubts:
         what = what_to_do(doubt, channels[doubt.send.channel], site=origin.site, now=now)
         if isinstance(what, GiveUp):
             unknown.append(Ended(doubt.send, "Unknown", what.detail))
         elif isinstance(what, Ask):
             questions.append(Question(doubt.send, what.give_up))
+        elif doubt.send.channel in silent:
+            later = min(now + _LOOK_AGAIN, what.known_until)
+            holds[doubt.send.send_key] = (later, "in doubt, and nobody asks for it")
         else:
             repeats.append(replace(doubt.send, in_doubt=True, known_until=what.known_until))
     with connection.transaction():
         verdicts = ask(checks, connection, repeats, now)
-        holds: dict[str, tuple[datetime, str]] = {}
         allowed: list[Send] = []
         for send in repeats:
             verdict = verdicts.get(send.send_key)

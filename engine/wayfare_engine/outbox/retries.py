@@ -30,9 +30,7 @@ class Retries:
 
     def pause(self, send: Send, number: int) -> float:
         """Seconds to wait after try number `number` (from 1) of its channel."""
-        jitter, part = self._jitter[send.channel], self._retry[send.channel].jitter
-        longest = jitter.ceiling(number)
-        return longest - part * (longest - jitter.pause_after(number))
+        return _pause(self._jitter[send.channel], self._retry[send.channel], number)
 
     def spent(self) -> list[str]:
         """The channels that have no retry left for now; what waits is not looked at meanwhile."""
@@ -60,9 +58,19 @@ class Retries:
             budget.accepted()
 
 
+def pause_after(retry: Retry, number: int, random: Random) -> float:
+    """Seconds to wait after try number `number` (from 1), without a worker's `Retries`."""
+    return _pause(_jitter(retry, random), retry, number)
+
+
 def too_many(send: Send, retry: Retry) -> bool:
     """Whether a try of `send` that was not taken was the last one."""
     return retry.attempts is not None and send.tries + 1 >= retry.attempts
+
+
+def _pause(jitter: FullJitter, retry: Retry, number: int) -> float:
+    longest = jitter.ceiling(number)
+    return longest - retry.jitter * (longest - jitter.pause_after(number))
 
 
 def _jitter(retry: Retry, random: Random) -> FullJitter:

@@ -8,7 +8,7 @@ right to act is not held no turn is taken: intents wait, or expire by their own 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random, SystemRandom
 from typing import Any
 
@@ -24,6 +24,7 @@ from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.outbox.fallback import checked
 from wayfare_engine.outbox.hand_over import MaySend
 from wayfare_engine.outbox.in_doubt import in_doubt
+from wayfare_engine.outbox.offers import Asked, asked, make_known, take_back
 from wayfare_engine.outbox.outcome import OutcomeBatch, outcome_batch, write_outcomes
 from wayfare_engine.outbox.partitions import Partitions
 from wayfare_engine.outbox.pipeline import Pipeline
@@ -77,6 +78,8 @@ class SendWorker:
         self._balance_seconds = balance_seconds
         self._batch = batch
         self._capacity = capacity
+        self._fetched = [name for name, channel in channels.items() if channel.fetched]
+        self._asked = Asked()
         self._under_way = UnderWay(boottime)
         self._retries = Retries(channels, clock=boottime, random=random or SystemRandom())
         self._unwritten: OutcomeBatch | None = None
@@ -118,6 +121,7 @@ class SendWorker:
 
     def _serve(self, session: Connection[Any], pipeline: Pipeline, stop: threading.Event) -> None:
         partitions = Partitions(session, self._boottime)
+        make_known(session, self._fetched)
         balance_at = doubts_at = expiry_at = 0.0
         while not stop.is_set():
             began = self._boottime()
@@ -130,13 +134,17 @@ class SendWorker:
                     pipeline.share(partitions.part)
                 balance_at = began + self._balance_seconds
             taken = 0
+            self._asked = asked(session, self._fetched)
             if self._guard.may_send() > 0:
                 if began >= doubts_at:
                     self._resolve(session, partitions, pipeline)
                     doubts_at = began + self._window / 2
                 taken = self._take_turns(session, partitions, pipeline)
-            elif began >= expiry_at:
-                self._end_expired(session, partitions)
+                waiting: Collection[str] = self._asked.silent
+            else:
+                waiting = self._channels
+            if waiting and began >= expiry_at:
+                self._end_expired(session, partitions, waiting)
                 expiry_at = began + self._balance_seconds
             if not taken:
                 self._under_way.news.wait(self._poll_seconds)
@@ -150,13 +158,13 @@ class SendWorker:
         turn = take_turns(
             session,
             self._origin,
-            channels=self._channels,
+            channels={n: c for n, c in self._channels.items() if n not in self._asked.silent},
             partitions=partitions.held,
             busy=self._under_way.customers(),
             checks=self._checks,
             limit=self._batch,
             room={
-                name: min(room, self._capacity - self._under_way.of(name))
+                name: min(room, self._capacity - self._under_way.of(name)) - self._asked.of(name)
                 for name, room in pipeline.room().items()
             },
             retries=self._retries,
@@ -164,11 +172,13 @@ class SendWorker:
         self._enter(turn, pipeline)
         return len(turn.sends)
 
-    def _end_expired(self, session: Connection[Any], partitions: Partitions) -> None:
+    def _end_expired(
+        self, session: Connection[Any], partitions: Partitions, channels: Collection[str]
+    ) -> None:
         end_expired(
             session,
             self._origin,
-            channels=self._channels,
+            channels={name: self._channels[name] for name in channels},
             partitions=partitions.held,
             busy=self._under_way.customers(),
             limit=self._batch,
@@ -177,6 +187,20 @@ class SendWorker:
     def _resolve(
         self, session: Connection[Any], partitions: Partitions, pipeline: Pipeline
     ) -> None:
+        own = [
+            p
+            for p in partitions.held
+            if self._boottime() >= partitions.held_since(p) + self._window
+        ]
+        take_back(
+            session,
+            self._origin,
+            channels=self._channels,
+            partitions=partitions.held,
+            settled=own,
+            under_way=self._under_way.keys(),
+            limit=self._batch,
+        )
         found = in_doubt(
             session,
             channels=self._channels,
@@ -195,7 +219,12 @@ class SendWorker:
         if not settled:
             return
         resolved = resolve(
-            session, settled, self._origin, channels=self._channels, checks=self._checks
+            session,
+            settled,
+            self._origin,
+            channels=self._channels,
+            checks=self._checks,
+            silent=self._asked.silent,
         )
         self._enter(resolved.repeated, pipeline)
         self._under_way.enter([ended.send for ended in resolved.unknown])

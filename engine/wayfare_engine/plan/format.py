@@ -76,7 +76,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PlanChannel(msgspec.Struct, frozen=True, kw_only=True):
-    """A way out. url: where its host speaks the channel contract; digest and spec: of its
+    """A way out. url: where its host speaks the channel contract, empty where
+    it has none; digest and spec: of its
     Channel."""
 
     url: str

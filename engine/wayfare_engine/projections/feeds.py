@@ -15,7 +15,7 @@ from wayfare_engine.ledger import bodies
 from wayfare_engine.ledger.row import Kind
 from wayfare_engine.projections.blobs import BlobRow
 from wayfare_engine.projections.prepared import Chunk, InnerRow, Prepared, microseconds
-from wayfare_engine.projections.ranks import RECEIPTS, outcome_rank
+from wayfare_engine.projections.ranks import RECEIPTS, TASKS, outcome_rank
 
 HOUR: Final = 3_600_000_000
 DAY: Final = 86_400_000_000
@@ -202,6 +202,48 @@ def receipts(into: Prepared, chunk: Chunk) -> None:
         )
 
 
+def tasks(into: Prepared, chunk: Chunk) -> None:
+    """The task of the highest epoch stands: a hand-over that was repeated makes the same again."""
+    add, epoch = into.folds["tasks"].add, chunk.epoch
+    for row, customer, at, body in _attributed(into, chunk):
+        said = bodies.decode(Kind.TASK, body)
+        part = (
+            epoch,
+            row,
+            at,
+            _clean(said.channel),
+            bytes(said.script).decode(),
+            msgspec.json.encode(said.outcomes).decode(),
+            said.on_due,
+            _plain(said.hand_back_to),
+            _moment(said.expires),
+        )
+        add((said.send_key,), [(customer,), part, None])
+
+
+def task_states(into: Prepared, chunk: Chunk) -> None:
+    """The state of the highest rank, and then of the highest version, stands."""
+    add, epoch = into.folds["tasks"].add, chunk.epoch
+    versions = dict(zip(chunk.ids, chunk.versions, strict=True))
+    for row, customer, at, body in _attributed(into, chunk):
+        said = bodies.decode(Kind.TASK_STATE, body)
+        part = (
+            TASKS[said.state],
+            versions[row] or 0,
+            epoch,
+            row,
+            at,
+            said.state,
+            _clean(said.assignee),
+            _moment(said.due),
+            _plain(said.holder),
+            _clean(said.by),
+            _plain(said.outcome),
+            bytes(said.note).decode(),
+        )
+        add((said.send_key,), [(customer,), None, part])
+
+
 def transitions(into: Prepared, chunk: Chunk) -> None:
     """The highest version of an instance stands."""
     add, epoch = into.folds["journey_instances"].add, chunk.epoch
@@ -346,6 +388,8 @@ FEEDS: dict[str, Callable[[Prepared, Chunk], None]] = {
     Kind.OUTCOME: outcomes,
     Kind.RECEIPT: receipts,
     Kind.RULING: rulings,
+    Kind.TASK: tasks,
+    Kind.TASK_STATE: task_states,
     Kind.TRANSITION: transitions,
     Kind.ATTRIBUTE: _versioned(
         "profile_changes", Kind.ATTRIBUTE, lambda said, whose: (whose, _clean(said.name)), "value"

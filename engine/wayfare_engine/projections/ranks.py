@@ -6,6 +6,9 @@ what is definite supersedes what is not.
 
 Receipts. What a provider tells may arrive in any order: the furthest stage counts. What ends a send
 badly is above all stages, because a provider may say `delivered` of what bounced a day later.
+
+Tasks. What a person did has happened: `Closed` stands whatever else is said. Otherwise the version
+decides.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ RECEIPTS: Final = {
 }
 #: Receipts that say that a send reached its provider, and did not end there.
 TOOK_EFFECT: Final = ("accepted", "sent", "delivered", "read", "clicked", "complained")
+TASKS: Final = {"Open": 1, "Taken": 1, "Expired": 1, "Closed": 2}
 #: Receipts of this rank or more end a send.
 FINAL_RECEIPT: Final = RECEIPTS["failed"]
 #: The rank of `Accepted`, above that of every attempt.

@@ -47,6 +47,13 @@ def look(
         (sorted({body.send_key for row, body, _ in rows if row.kind in sends}),),
     ):
         known.sends[send_key] = SendState(planned, epoch)
+    known.tasks = {
+        row[0]
+        for row in connection.execute(
+            "SELECT send_key FROM wayfare.tasks WHERE made_epoch > 0 AND send_key = ANY(%s)",
+            (sorted({body.send_key for row, body, _ in rows if row.kind == Kind.TASK}),),
+        )
+    }
     ids = {body.client_id for row, body, _ in rows if row.kind == Kind.EVENT} - {None}
     known.repeats = {
         client: row_id.bytes
@@ -65,18 +72,22 @@ def _states(
         return
     state = STATES[kind]
     query = sql.SQL(
-        "SELECT DISTINCT ON ({key}) t.epoch, t.version, {out}, {key} FROM wayfare.{table} t "
+        "SELECT DISTINCT ON ({key}) t.epoch, t.version, {out}, {closed}, {key} "
+        "FROM wayfare.{table} t "
         "JOIN unnest({arrays}) AS given ({names}) USING ({names}) "
         "ORDER BY {key}, t.version DESC, t.epoch DESC, t.row_id DESC"
     ).format(
         key=sql.SQL(", ").join(sql.Identifier("t", column) for column in state.columns),
         out=sql.SQL("t.out" if kind is Kind.OPT_OUT else "false"),
+        closed=sql.SQL("t.state = 'Closed'" if kind is Kind.TASK_STATE else "false"),
         table=sql.Identifier(state.table),
         arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in state.columns),
         names=sql.SQL(", ").join(map(sql.Identifier, state.columns)),
     )
-    for epoch, version, out, *parts in connection.execute(query, turned(sorted(keys))):
-        known.states[kind, tuple(parts)] = State(epoch, version, out)
+    for epoch, version, out, closed, *parts in connection.execute(query, turned(sorted(keys))):
+        if epoch is None:  # a task of which no state has come
+            continue
+        known.states[kind, tuple(parts)] = State(epoch, version, out, closed)
 
 
 def note_repeats(

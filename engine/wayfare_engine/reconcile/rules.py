@@ -98,6 +98,22 @@ RULES: Mapping[str, tuple[Resolution, str]] = {
         "A person's word that a send may go again is not carried over: it was said of what the "
         "lost site knew. Look at the send, and say it again here if it still holds.",
     ),
+    "task-made": (
+        Resolution.APPLIED,
+        "A work item that the acting site does not have: a person may have begun with it.",
+    ),
+    "task-known": (
+        Resolution.SUPERSEDED,
+        "The acting site made the work item too: it is the same, by the send's key.",
+    ),
+    "task-closed": (
+        Resolution.APPLIED,
+        "What a person did has happened: a closed task is closed, whatever the acting site says.",
+    ),
+    "task-closed-twice": (
+        Resolution.APPLIED,
+        "The same, and somebody closed it at the acting site too: look at it.",
+    ),
     "next-version": (
         Resolution.APPLIED,
         "The state that the acting site has is an earlier one: this one follows it.",
@@ -157,6 +173,7 @@ ATTENTION = frozenset(
     {
         "dispatched-at-both-sites",
         "dispatch-perhaps-left",
+        "task-closed-twice",
         "load-from-source",
         "opt-in-conflict",
         "opt-out-stands",
@@ -167,11 +184,12 @@ ATTENTION = frozenset(
 
 @dataclass(frozen=True)
 class State:
-    """What the acting site has for a key. `out` for opt-outs only."""
+    """What the acting site has for a key. `out` for opt-outs, `closed` for tasks only."""
 
     epoch: int
     version: int
     out: bool = False
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,11 +205,12 @@ class Known:
     """What the acting site knows of the keys that some stranded rows name.
 
     `repeats`: client ids of events to the row that has it here; `instances`: epochs of the
-    journey instances' states.
+    journey instances' states; `tasks`: keys of sends that are tasks.
     """
 
     states: dict[StateKey, State] = field(default_factory=dict)
     sends: dict[str, SendState] = field(default_factory=dict)
+    tasks: set[str] = field(default_factory=set)
     instances: dict[str, int] = field(default_factory=dict)
     repeats: dict[str, bytes] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
@@ -261,6 +280,8 @@ def resolve(
         case Kind.RULING:
             set_aside = body.outcome is None
             return Resolved("ruling-set-aside" if set_aside else "ruling-replayed")
+        case Kind.TASK:
+            return Resolved(_task(body, known))
     raise ValueError(f"no rule speaks of rows of kind {row.kind!r}")
 
 
@@ -304,8 +325,25 @@ def _outcome(row: StrandedRow, body: Any, known: Known) -> str:
     return "outcome-overtaken" if overtaken else "outcome-final"
 
 
+def _task(body: Any, known: Known) -> str:
+    if body.send_key in known.tasks:
+        return "task-known"
+    known.tasks.add(body.send_key)
+    return "task-made"
+
+
+def _closed(row: StrandedRow, key: StateKey, here: State | None, known: Known) -> Resolved:
+    """By its rank it stands in the projection, so it keeps the version that it was given."""
+    twice = here is not None and here.closed
+    version = max(row.version or 0, here.version if here else 0)
+    known.states[key] = State(row.epoch, version, closed=True)
+    return Resolved("task-closed-twice" if twice else "task-closed")
+
+
 def _state(row: StrandedRow, body: Any, key: StateKey, span: Span, known: Known) -> Resolved:
     version = row.version or 0
+    if row.kind == Kind.TASK_STATE and body.state == "Closed":
+        return _closed(row, key, known.states.get(key), known)
     if version < span.last:
         return Resolved("later-version")
     here = known.states.get(key)

@@ -26,10 +26,26 @@ PluginUrl = Annotated[
 ]
 
 
+#: Ways out that the engine has itself: nothing is called, and there is no pod. `pull`: a system
+#: fetches its sends; `task`: each send is a work item for a person.
+BUILT_IN = frozenset({"pull", "task"})
+_IS_BUILT_IN = "self.name in ['pull', 'task']"
+
+
 class Plugin(Model):
     """The program that sends. It runs in pods of its own, never in the engine's."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel=f"!({_IS_BUILT_IN}) || (!has(self.image) && !has(self.url))",
+            holds=lambda it: not it.built_in or (it.image is None and it.url is None),
+            message="pull and task are the engine's own and run in no pod: leave image and url out",
+        ),
+        Rule(
+            cel="self.name != 'pull' || !has(self.config)",
+            holds=lambda it: it.name != "pull" or it.config is None,
+            message="pull has no configuration: leave config out",
+        ),
         Rule(
             cel="!has(self.url) || (!has(self.image) && !has(self.config))",
             holds=lambda it: it.url is None or (it.image is None and it.config is None),
@@ -50,6 +66,11 @@ class Plugin(Model):
     config: FreeObject | None = Field(
         None, description="The plugin's own configuration. Secrets belong in secretRefs."
     )
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is the engine's own, and has no pod."""
+        return self.name in BUILT_IN
 
 
 class Limits(Model):
@@ -168,6 +189,20 @@ class NamedSecret(Model):
 
 class ChannelSpec(Model):
     """How customers are reached through the channel."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!(self.plugin.name in ['pull', 'task']) || !has(self.secretRefs) || "
+            "self.secretRefs.size() == 0",
+            holds=lambda it: not it.plugin.built_in or not it.secret_refs,
+            message="pull and task run in no pod that could be given secrets: leave secretRefs out",
+        ),
+        Rule(
+            cel="self.plugin.name != 'task' || !has(self.deduplication)",
+            holds=lambda it: it.plugin.name != "task" or it.deduplication is None,
+            message="a task is made once for a send, for ever: leave deduplication out",
+        ),
+    )
 
     engine_ref: EngineRef = Field(description="The engine whose journeys send through it.")
     description: Description | None = Field(None, description="What the channel is for.")

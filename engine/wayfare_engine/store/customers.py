@@ -73,6 +73,11 @@ def columns(connection: Connection[Any]) -> list[StoredColumn]:
     return [StoredColumn(*row) for row in connection.execute(_SCHEMA).fetchall()]
 
 
+def sealed_attributes(connection: Connection[Any]) -> frozenset[str]:
+    """The attributes whose values are sealed."""
+    return frozenset(column.name for column in columns(connection) if column.sensitive)
+
+
 async def changes(connection: AsyncConnection[Any]) -> list[Change]:
     """Every single change that stands, in no order."""
     cursor = await connection.execute(_CHANGES)

@@ -21,6 +21,7 @@ from wayfare_engine.settings import MissingSetting, Settings
 from wayfare_engine.store import blobs, channels, memberships
 from wayfare_engine.store import plans as plans_sql
 from wayfare_engine.store.postgresql import Away, listen, probe
+from wayfare_engine.tasks import storage as tasks
 from wayfare_engine.web.server import http_server, run_until_signal
 from wayfare_engine.worker.beating import beat
 from wayfare_engine.worker.compute import SegmentComputer
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 PORT = 8081
 _CLEAN_SECONDS = 600.0
 _RECEIPT_SECONDS = 5.0
+_TASK_SECONDS = 5.0
 #: Receipts that came within this are tried again each time; older ones once in so long.
 _RECEIPTS_ARE_NEW = timedelta(hours=1)
 _MEMBERSHIP_RETENTION_SECONDS = 3600.0
@@ -105,6 +107,9 @@ async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
         asyncio.create_task(
             _regularly(state, "receipts", _RECEIPT_SECONDS, lambda: match_receipts(state)),
             name="receipts",
+        ),
+        asyncio.create_task(
+            _regularly(state, "tasks", _TASK_SECONDS, lambda: end_tasks(state)), name="tasks"
         ),
         asyncio.create_task(
             seal(state.settings, state.metrics.journal, clock=state.clock), name="seal"
@@ -183,6 +188,20 @@ async def match_receipts(state: WorkerState) -> None:
     state.metrics.unmatched_receipts.clear()
     for channel, count in waiting.items():
         state.metrics.unmatched_receipts.labels(channel).set(count)
+
+
+async def end_tasks(state: WorkerState) -> None:
+    """Expire and hand back the tasks that are due. Where another site acts, that one does it."""
+    async with state.postgresql.connection() as connection:
+        with contextlib.suppress(StaleEpoch):
+            ended = await tasks.end_due(
+                connection, site=state.settings.site, ids=new_id, now=state.clock()
+            )
+            if ended:
+                log.info("tasks.due", tasks=ended)
+        found = await tasks.counts(connection)
+    for name in ("Open", "Taken"):
+        state.metrics.tasks.labels(name).set(found.get(name, 0))
 
 
 def _purge_keys(state: WorkerState) -> None:

@@ -46,7 +46,9 @@ def child_name(channel: Channel) -> str:
 
 
 def host_url(channel: Channel) -> str:
-    """Where the channel's host speaks the contract."""
+    """Where the channel's host speaks the contract; empty where the engine sends by itself."""
+    if channel.spec.plugin.built_in:
+        return ""
     declared = channel.spec.plugin.url
     if declared is not None:
         return declared
@@ -55,6 +57,8 @@ def host_url(channel: Channel) -> str:
 
 def channel_children(channel: Channel, engine: Engine, facts: Facts) -> list[Object]:
     """All children, in the order in which they are applied."""
+    if channel.spec.plugin.built_in:
+        return []
     if channel.spec.plugin.url is not None:
         return [sealed(built) for built in _way_out(channel, engine)]
     return [

@@ -36,6 +36,7 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
     name = engine.metadata.name
     key_env, key_mounts, key_volumes = pods.master_key(engine)
     receipts_env, receipts_mounts, receipts_volumes = pods.receipt_secrets(engine)
+    store_env, store_env_from = pods.object_store(engine)
     probe = {"httpGet": {"path": "/readyz", "port": "http"}}
     alive = {"httpGet": {"path": "/livez", "port": "http"}}
     serve = pods.container(
@@ -45,11 +46,13 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
         ["wayfare", "serve"],
         env=[
             *pods.environment(engine, facts),
+            *store_env,
             {"name": "WAYFARE_DRAIN_SECONDS", "value": str(_DRAIN_SECONDS)},
             *key_env,
             *receipts_env,
         ],
         mounts=[*key_mounts, *receipts_mounts],
+        **({"envFrom": store_env_from} if store_env_from else {}),
         ports=[{"name": "http", "containerPort": SERVE_PORT, "protocol": "TCP"}],
         resources=pods.resources(engine.spec.serve.resources, "250m", "512Mi"),
         startupProbe={**alive, "periodSeconds": 1, "failureThreshold": 120, "timeoutSeconds": 2},

@@ -32,7 +32,8 @@ _NOT_HELD = "the right to act"
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the decision is made from. `rollout` is None where somebody else runs the host."""
+    """What the decision is made from. `rollout` is None where somebody else runs the host, or
+    there is none."""
 
     entry: Entry
     refused: Outcome | None
@@ -72,7 +73,7 @@ async def _observe(world: World, entry: Entry, ref: Ref) -> Observed:
     if refused is None and engine is not None:
         child = await apply_channel_children(world, channel, engine, await facts_of(world))
         publication = world.publications.get(engine_of(channel))
-        if channel.spec.plugin.url is None:
+        if channel.spec.plugin.url is None and not channel.spec.plugin.built_in:
             failed = failure(world.cache.owned(POD, ref))
             name = child_name(channel)
             deployment = world.cache.child(Ref(DEPLOYMENT.name, ref.namespace, name))

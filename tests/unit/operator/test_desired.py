@@ -14,6 +14,7 @@ import yaml
 
 from wayfare_engine.resources import Channel, Engine, parse
 from wayfare_operator.desired import Facts, channel_children, children
+from wayfare_operator.desired.channel import host_url
 from wayfare_operator.desired.metadata import DESIRED_ANNOTATION
 from wayfare_operator.kube.kinds import Object
 
@@ -101,6 +102,35 @@ def test_the_children_of_a_channel_are_as_reviewed() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(text)
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [{"name": "pull"}, {"name": "task", "config": {"outcomes": ["done"], "dueWithin": "1d"}}],
+    ids=["pull", "task"],
+)
+def test_what_the_engine_sends_by_itself_has_no_pod(plugin: dict[str, Any]) -> None:
+    metadata = {"name": "desk", "namespace": "bank", "uid": "u-2", "generation": 1}
+    obj = {"apiVersion": "wayfare.dev/v1alpha1", "kind": "Channel", "metadata": metadata}
+    channel = parse(
+        {**obj, "spec": {"engineRef": {"name": "retail"}, "medium": "Other", "plugin": plugin}}
+    )
+    assert isinstance(channel, Channel)
+    assert host_url(channel) == ""
+    assert channel_children(channel, engine(SPECS["managed"]), FACTS) == []
+
+
+def test_serving_pods_ask_the_lease_too() -> None:
+    store = {"url": "s3://wayfare", "secretName": "bucket"}
+    made = pods({"stores": {"managed": {}, "objectStore": store}})
+    containers = [pod["spec"]["containers"][0] for pod in made]
+    of = {each["name"]: each for each in containers if each["name"] in ("serve", "worker")}
+    for container in of.values():
+        env = {each["name"]: each.get("value") for each in container["env"]}
+        assert env["WAYFARE_OBJECT_STORE_URL"] == "s3://wayfare"
+        assert env["WAYFARE_RECOVERY_PLAN"] == "bank.retail"
+        assert container["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    assert len(of) == 2
 
 
 def pods(spec: dict[str, Any]) -> list[Object]:

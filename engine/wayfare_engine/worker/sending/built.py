@@ -60,6 +60,11 @@ class Built:
         return Manual(self.spec.breaker.manual)
 
     @property
+    def built_in(self) -> bool:
+        """Whether the engine has it itself, and no host is called."""
+        return self.spec.plugin.built_in and not self.url
+
+    @property
     def fallback(self) -> str | None:
         """Plan name of the channel that goes on with what this one did not take."""
         reference = self.spec.fallback
@@ -82,7 +87,8 @@ class Built:
             host=host,
             dedupe=self.dedupe,
             guard=self.guard,
-            same_account=self.spec.shared_account,
+            # What is a task at one site is the same task at the other.
+            same_account=self.spec.shared_account or self._is("task"),
             concurrency=limits.concurrency,
             retry=Retry(
                 pause=_seconds(retry.initial_delay),
@@ -96,7 +102,11 @@ class Built:
             rate=None if rate is None else Rate(rate.count, _seconds(rate.per)),
             timeout=_seconds(limits.timeout),
             prepare=_preparing(renderer),
+            fetched=self._is("pull"),
         )
+
+    def _is(self, name: str) -> bool:
+        return self.built_in and self.spec.plugin.name == name
 
 
 def built(name: str, channel: PlanChannel, says: Description, *, guard: Guard) -> Built:

@@ -60,6 +60,8 @@ class Figures:
         with self._lock:
             self._times.append((now, seconds))
             for answer in answers:
+                if answer.result is Result.OFFERED:
+                    continue  # nobody has it yet
                 good = answer.result in (Result.ACCEPTED, Result.REJECTED)
                 self._ends.append((now, good))
                 if not good:

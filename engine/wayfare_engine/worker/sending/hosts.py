@@ -17,6 +17,7 @@ from psycopg import Connection
 from wayfare_engine.channels.contract import VERSION, Description
 from wayfare_engine.plan import PlanChannel
 from wayfare_engine.store import channel_reports
+from wayfare_engine.worker.sending.built_in import description
 
 log = structlog.get_logger(__name__)
 
@@ -56,24 +57,38 @@ class Hosts:
         """Ask those that are due, and tell of all."""
         stored = channel_reports.descriptions(connection)
         now = self._monotonic()
+        own = {name: description(channel) for name, channel in channels.items()}
+        for name, says in own.items():
+            if says is not None:
+                self._told(connection, stored, name, "", says)
         due = {
             name: channel.url
             for name, channel in channels.items()
-            if self._due(name, channel.url, now)
+            if own[name] is None and self._due(name, channel.url, now)
         }
         answers = dict(zip(due, self._pool.map(self._ask, due.values()), strict=True))
-        for name, (description, problem) in answers.items():
+        for name, (answer, problem) in answers.items():
             url = due[name]
             self._asked[name] = (url, now)
-            if description is not None:
-                said = msgspec.to_builtins(description)
-                if stored.get(name) != (url, said):
-                    channel_reports.describe(connection, name, url, said, self._clock())
-                self._known[name] = Known(description)
+            if answer is not None:
+                self._told(connection, stored, name, url, answer)
                 continue
             self._known[name] = Known(_earlier(stored.get(name), url), problem)
         self._known = {name: known for name, known in self._known.items() if name in channels}
         return self._known
+
+    def _told(
+        self,
+        connection: Connection[Any],
+        stored: Mapping[str, tuple[str, Any]],
+        name: str,
+        url: str,
+        says: Description,
+    ) -> None:
+        said = msgspec.to_builtins(says)
+        if stored.get(name) != (url, said):
+            channel_reports.describe(connection, name, url, said, self._clock())
+        self._known[name] = Known(says)
 
     def _due(self, name: str, url: str, now: float) -> bool:
         known, (asked, at) = self._known.get(name), self._asked.get(name, ("", 0.0))

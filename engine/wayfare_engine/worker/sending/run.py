@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,13 +28,15 @@ from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
 from wayfare_engine.metrics import SendMetrics
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.outbox import HttpHost, Origin, SendWorker
+from wayfare_engine.outbox.channel import Host
 from wayfare_engine.plan import Plan
 from wayfare_engine.privacy import MasterKeys
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import channel_reports
 from wayfare_engine.store.channel_reports import ChannelReport, Standing
+from wayfare_engine.store.customers import sealed_attributes
 from wayfare_engine.store.postgresql import Away, patient
-from wayfare_engine.worker.sending import built
+from wayfare_engine.worker.sending import built, built_in
 from wayfare_engine.worker.sending.breakers import Breakers
 from wayfare_engine.worker.sending.figures import Figures, WatchedHost
 from wayfare_engine.worker.sending.hosts import Hosts, Known
@@ -170,8 +172,10 @@ class Sending:
             if k.problem is not None or k.description is None
         }
         epoch = site_epoch(connection).epoch
+        sealed = sealed_attributes(connection)
         made_from = (
             epoch,
+            sealed,
             {name: (c.digest, c.url) for name, c in plan.channels.items()},
             plan.governance,
             {name: k.description for name, k in known.items()},
@@ -180,12 +184,16 @@ class Sending:
             return
         self._end_running()
         messages = self._maker.of(plan)
-        ways = self._ways(plan, known, messages)
+        ways = self._ways(plan, known, messages, sealed)
         if ways:
             self._begin(connection, plan, ways, messages, epoch, made_from)
 
     def _ways(
-        self, plan: Plan, known: Mapping[str, Known], messages: Messages
+        self,
+        plan: Plan,
+        known: Mapping[str, Known],
+        messages: Messages,
+        sealed: Collection[str],
     ) -> dict[str, built.Built]:
         guard: Guard = "Local" if self._settings.object_store_url is None else "Journaled"
         ways = {}
@@ -202,8 +210,27 @@ class Sending:
             except (ValueError, BadLimit) as error:
                 self._problems[name] = f"its spec cannot be used: {str(error).splitlines()[0]}"
                 continue
+            if (attribute := messages.assignees.get(name)) in sealed:
+                self._problems[name] = (
+                    f"its tasks: config.assigneeAttribute names {attribute}, which is sensitive: "
+                    "name one that is not"
+                )
+                continue
             ways[name] = way
         return ways
+
+    def _host(self, name: str, way: built.Built, messages: Messages) -> Host:
+        if not way.built_in:
+            return HttpHost(way.url, boottime=boottime, connect_seconds=_CONNECT_SECONDS)
+        return built_in.host(
+            name,
+            way.spec,
+            dsn=self._settings.direct_dsn,
+            site=self._settings.site,
+            attribute_of=messages.attribute_of,
+            boottime=boottime,
+            clock=self._clock,
+        )
 
     def _begin(
         self,
@@ -223,7 +250,7 @@ class Sending:
                 figures = self._figures[name] = Figures(
                     name, self._metrics, boottime=boottime, clock=self._clock
                 )
-            host = HttpHost(way.url, boottime=boottime, connect_seconds=_CONNECT_SECONDS)
+            host = self._host(name, way, messages)
             watched = WatchedHost(host, figures, boottime=boottime)
             channels[name] = way.channel(watched, messages.renderers[name])
             limits = way.breaker_limits(settings.hand_over_seconds)
