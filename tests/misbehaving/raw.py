@@ -107,13 +107,14 @@ class _Handler(BaseHTTPRequestHandler):
         if switched[:1] == ["random"]:
             switched = [host.draw(*switched[1:])]
         if switched == ["refused"]:
+            host.record.refused(*given)
             self._result("NotAccepted", detail="busy")
             return
         if switched == ["failed"]:
             self._answer(500, b"{}")
             return
         if switched != ["error-body"]:
-            host.record.effect(*given, json.dumps(what["payload"]).encode())
+            host.record.effect(*given)
         if not self._endless():
             self._after_effect(switched)
 

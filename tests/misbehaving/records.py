@@ -1,8 +1,8 @@
 """What a misbehaving host writes down, and how it is told what to do: two files in its folder.
 
 `switch` holds one line, which a test replaces while the host runs; empty: behave. `record` gets a
-line for each hand-over that began and for each that took effect, before any answer leaves, so that
-it stands there whatever happens to the process then.
+line for each hand-over that began, each that took effect and each that was refused for certain,
+before any answer leaves, so that it stands there whatever happens to the process then.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from typing import Literal
 
 import msgspec
 
-What = Literal["begun", "effect", "repeat"]
+What = Literal["begun", "effect", "repeat", "refused"]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """`at` is the wall clock, in seconds. A repeat came under a key that had taken effect."""
+    """`at` is the wall clock, `monotonic` CLOCK_MONOTONIC, both in seconds. A repeat came under a
+    key that had taken effect."""
 
     at: float
     what: What
     send_key: str
     customer: str
     attempt: int
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    monotonic: float
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,20 @@ class Record:
         """A hand-over started."""
         self._write("begun", send_key, customer, attempt)
 
-    def effect(self, send_key: str, customer: str, attempt: int, payload: bytes = b"{}") -> bool:
+    def refused(self, send_key: str, customer: str, attempt: int) -> None:
+        """It takes no effect, and whoever handed it over is told so."""
+        self._write("refused", send_key, customer, attempt)
+
+    def effect(self, send_key: str, customer: str, attempt: int) -> bool:
         """It takes effect now; False when the key had done so before."""
         with self._lock:
             known = self._known is not None and send_key in self._known
             what: What = "repeat" if known else "effect"
-            self._write(what, send_key, customer, attempt, payload)
+            self._write(what, send_key, customer, attempt)
             if self._known is not None:
                 self._known.add(send_key)
         return not known
 
-    def _write(
-        self, what: What, send_key: str, customer: str, attempt: int, payload: bytes = b"{}"
-    ) -> None:
-        line = Line(time.time(), what, send_key, customer, attempt, msgspec.Raw(payload))
+    def _write(self, what: What, send_key: str, customer: str, attempt: int) -> None:
+        line = Line(time.time(), what, send_key, customer, attempt, time.monotonic())
         os.write(self._file, msgspec.json.encode(line) + b"\n")

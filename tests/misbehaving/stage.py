@@ -141,32 +141,26 @@ class Stage:
         self.channels[bad.channel] = bad
         return bad
 
-    def start(self, *, workers: int = 1) -> None:
-        """Start the engine over three customers."""
-        file = write_customers(self.folder / "customers.csv", CUSTOMERS)
-        done = self.processes.run(
-            "import", "customers", str(file), "--id", "id", "--type", "balance=double"
-        )
-        assert done.returncode == 0, done.stderr.decode()
+    def start(self, *, workers: int = 1, serve: bool = True) -> None:
+        """Start the engine, over three customers where somebody decides about them."""
+        if serve:
+            file = write_customers(self.folder / "customers.csv", CUSTOMERS)
+            done = self.processes.run(
+                "import", "customers", str(file), "--id", "id", "--type", "balance=double"
+            )
+            assert done.returncode == 0, done.stderr.decode()
         self.workers = [self.processes.start("worker") for _ in range(workers)]
-        self.serve = self.processes.start("serve")
+        self.serve = self.processes.start("serve") if serve else None
         for worker in self.workers:
             worker.wait_ready()
 
     def publish(self, *channels: tuple[str, PlanChannel]) -> Plan:
         """A plan with these channels; waits until it is served and every channel runs."""
-        assert self.serve is not None
         plan = plan_of(dict(channels))
         answer = self.processes.publish(self.workers[0], plan)
         assert answer.status_code == 204, answer.text
-        self.serve.wait_ready()
-        url = self.serve.url
-        until(lambda: httpx.get(url + "/readyz").json()["plan"] == plan.digest, what="it is served")
-        self.client.close()
-        self.client = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {self.processes.key()}"}, timeout=10
-        )
-        until(lambda: self.client.get("/v1/decisions/x").status_code == 404, what="the key")
+        if self.serve is not None:
+            self._served(self.serve, plan)
 
         def run() -> bool:
             return {name for name, said in self.told().items() if said["problem"] is None} == {
@@ -175,6 +169,16 @@ class Stage:
 
         until(run, seconds=60, what="every channel runs")
         return plan
+
+    def _served(self, serve: EngineProcess, plan: Plan) -> None:
+        serve.wait_ready()
+        url = serve.url
+        until(lambda: httpx.get(url + "/readyz").json()["plan"] == plan.digest, what="it is served")
+        self.client.close()
+        self.client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {self.processes.key()}"}, timeout=10
+        )
+        until(lambda: self.client.get("/v1/decisions/x").status_code == 404, what="the key")
 
     def way(self, bad: Bad, **spec: Any) -> tuple[str, PlanChannel]:
         """As the operator puts its Channel into the plan."""
@@ -302,7 +306,10 @@ def plan_of(channels: dict[str, PlanChannel]) -> Plan:
 
 @contextmanager
 def stage(
-    *, secrets: Mapping[str, str] | None = None, pinned: bool = False, **environment: str
+    *,
+    secrets: Mapping[str, str] | None = None,
+    pinned: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
     """Stores and a folder; `start` starts the engine. All of it ends with the context."""
     with ExitStack() as opened:
@@ -317,7 +324,7 @@ def stage(
         kept.mkdir()
         for name, value in (secrets or {}).items():
             (kept / name).write_text(value)
-        given = {"WAYFARE_HAND_OVER_SECONDS": str(HAND_OVER_SECONDS), **environment}
+        given = {"WAYFARE_HAND_OVER_SECONDS": str(HAND_OVER_SECONDS), **(environment or {})}
         processes = Processes(dsn, base, valkey=valkey.url, environment=given, pinned=pinned)
         opened.callback(processes.stop)
         packages = install(base / "packages", "misbehaving-channels", ENTRIES)

@@ -55,15 +55,6 @@ SENDS = 30
 _FAULT_SECONDS = 6.0
 
 
-@dataclass(frozen=True)
-class Opening:
-    """One turn of a breaker: open, half open, and what came of the trial. Wall clock, seconds."""
-
-    opened: float
-    half_open: float
-    ended: float
-
-
 @dataclass
 class Seen:
     """What a story came to. Latencies in seconds; memory in bytes, before and after."""
@@ -81,11 +72,16 @@ class Seen:
 
     def changes(self, channel: str) -> list[tuple[float, str]]:
         """When the channel's breaker changed, and to what."""
-        return [
-            (_seconds(line["timestamp"]), line["state"])
-            for line in self.log
-            if line["event"] == "channel.breaker" and line["channel"] == channel
-        ]
+        return changes(self.log, channel)
+
+
+def changes(log: list[dict[str, Any]], channel: str) -> list[tuple[float, str]]:
+    """When a channel's breaker changed, by the worker's log, and to what."""
+    return [
+        (_seconds(line["timestamp"]), line["state"])
+        for line in log
+        if line["event"] == "channel.breaker" and line["channel"] == channel
+    ]
 
 
 class Traffic:
