@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,11 +69,12 @@ def run(
     sends: int,
     kills: int,
     seed: int,
+    claims: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Happened:
-    """Play it to the end."""
+    """Play it to the end. `claims`: what the Channel says of the receiver beside the truth."""
     dice = random.Random(seed)
-    with _engine(dedupe, seed) as (made, host, faults, url):
+    with _engine(dedupe, seed, claims or {}) as (made, host, faults, url):
         host.folder.switch(_FAILURES)
         began = time.monotonic()
         given = planned(host.channel, sends, f"seed-{seed}", each=_EACH)
@@ -107,7 +108,9 @@ def run(
 
 
 @contextmanager
-def _engine(dedupe: Dedupe, seed: int) -> Iterator[tuple[Stage, Bad, FaultStore, str]]:
+def _engine(
+    dedupe: Dedupe, seed: int, claims: Mapping[str, Any]
+) -> Iterator[tuple[Stage, Bad, FaultStore, str]]:
     with running_objects() as objects, running_faults(objects) as faults:
         url = objects.url()
         settings = {
@@ -120,7 +123,7 @@ def _engine(dedupe: Dedupe, seed: int) -> Iterator[tuple[Stage, Bad, FaultStore,
         with stage(environment=settings) as made:
             host = made.host("receiver", "raw", dedupe, seed=seed)
             made.start(workers=2, serve=False)
-            made.publish(made.way(host, breaker=_BREAKER, limits={"concurrency": 48}))
+            made.publish(made.way(host, breaker=_BREAKER, limits={"concurrency": 48}, **claims))
             yield made, host, faults, url
 
 
