@@ -15,8 +15,10 @@ SCALE ?=
 SEED ?=
 RUNS ?=
 MINUTES ?=
+SENDS ?=
+KILLS ?=
 
-.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos soak clean
+.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos chaos-sends soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +73,10 @@ bench: setup ## benchmarks, each a ratio against its baseline; writes build/benc
 
 chaos: test-packages ## seeded fault schedules over two sites (SEED=1 RUNS=300); a seed that fails is printed
 	@$(RUN) $(PY) -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+chaos-sends: test-packages ## many sends through workers that are killed (SENDS=100000 KILLS=20 SEED=1)
+	@$(RUN) $(PY) -m tests.chaos.sends $(if $(SENDS),--sends $(SENDS)) $(if $(KILLS),--kills $(KILLS)) \
+	  $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 soak: test-packages ## chaos with ever new seeds for MINUTES=60; every seed that fails is printed
 	@$(RUN) $(PY) -m tests.chaos.run --minutes $(or $(MINUTES),60) --keep-going $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -17,6 +17,7 @@ from bench.decide.run import measure
 from bench.decide.workload import make
 from bench.guards.run import measure as measure_guards
 from bench.journal.run import measure as measure_journal
+from bench.misbehaving.run import measure as measure_misbehaving
 
 
 def decide(_scale: float) -> dict[str, Any]:
@@ -40,11 +41,17 @@ def channels(scale: float) -> dict[str, Any]:
     return measure_channels(scale)
 
 
+def misbehaving(scale: float) -> dict[str, Any]:
+    """What a misbehaving plugin costs decisions and other channels."""
+    return measure_misbehaving(scale)
+
+
 BENCHMARKS: dict[str, Callable[[float], dict[str, Any]]] = {
     "decide": decide,
     "journal": journal,
     "guards": guards,
     "channels": channels,
+    "misbehaving": misbehaving,
 }
 
 

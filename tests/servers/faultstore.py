@@ -177,6 +177,11 @@ class FaultStore:
             if site in ("*", s.site) and method in ("", s.method) and re.search(path, s.path)
         ]
 
+    def put_at(self) -> dict[str, float]:
+        """When each object was in the store, by its path with the bucket's: CLOCK_MONOTONIC, noted
+        before the client is told."""
+        return dict(self._put_at)
+
     def stop(self) -> None:
         """Close everything."""
         for place in self._sites.values():

@@ -17,5 +17,6 @@ context.set_forkserver_preload(
         "tests.lease.processes",
         "tests.harness.site",
         "tests.harness.sites",
+        "tests.misbehaving.stage",
     ]
 )

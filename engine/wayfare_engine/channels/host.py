@@ -7,7 +7,7 @@ it came from, and never by its text, which may hold an address, a payload or a s
 from __future__ import annotations
 
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +27,7 @@ from wayfare_engine.channels.contract import (
 )
 from wayfare_engine.channels.failures import Failed, NotOffered
 from wayfare_engine.channels.plugin import ChannelPlugin, InDoubt, NotAccepted, Rejected
+from wayfare_engine.channels.redaction import Redaction
 from wayfare_engine.channels.slots import Full, OutOfTime, Slots
 
 log = structlog.get_logger(__name__)
@@ -39,10 +40,19 @@ ENDING = Answer(result="NotAccepted", detail="the host is ending")
 
 
 class Host:
-    """A plugin, `concurrency` calls at a time. `clock.longest` bounds every call."""
+    """A plugin, `concurrency` calls at a time. `clock.longest` bounds every call. `secrets` are
+    kept out of what is said."""
 
-    def __init__(self, plugin: ChannelPlugin, *, clock: HostClock, concurrency: int) -> None:
+    def __init__(
+        self,
+        plugin: ChannelPlugin,
+        *,
+        clock: HostClock,
+        concurrency: int,
+        secrets: Collection[str] = (),
+    ) -> None:
         self.plugin = plugin
+        self._redaction = Redaction(secrets)
         self.clock = clock
         self.ending = False
         self._sends = Slots(concurrency)
@@ -65,13 +75,13 @@ class Host:
 
         try:
             answer = await self._run(
-                self._sends, start(), left, "send", through=(Full, Rejected, NotAccepted)
+                self._sends, start(), left, "send", through=(Full, Rejected, NotAccepted), of=what
             )
         except Full:
             return FULL
         except (Rejected, NotAccepted) as error:
-            return _meaning(error)
-        return self._answer(answer, "send")
+            return self._meaning(error, what)
+        return self._answer(answer, "send", what)
 
     async def send_batch(self, sends: Sequence[HandOver]) -> list[Answer | None]:
         """Several, in one call of the plugin, which has the time of the one that has least. None
@@ -101,7 +111,7 @@ class Host:
         except Failed:
             came = [Exception()] * len(started)
         for place, one in zip(started, came, strict=True):
-            answers[place] = self._one_of_batch(one)
+            answers[place] = self._one_of_batch(one, sends[place])
         return answers
 
     async def query(self, send_key: str) -> bool:
@@ -128,7 +138,8 @@ class Host:
     async def check(self) -> Check:
         """Whether the provider is there. Raises Failed when the plugin cannot say."""
         try:
-            return self._of(Check, await self._ask(self.plugin.check(), "check"), "check")
+            found = self._of(Check, await self._ask(self.plugin.check(), "check"), "check")
+            return msgspec.structs.replace(found, problem=self._said(found.problem, None))
         except Failed as error:
             if error.status != 504:
                 raise
@@ -174,8 +185,10 @@ class Host:
         what: str,
         *,
         through: tuple[type[Exception], ...],
+        of: HandOver | None = None,
     ) -> T:
-        """The call's value. What it raises is logged and is Failed, unless it is in `through`."""
+        """The call's value. What it raises is logged and is Failed, unless it is in `through`. `of`
+        is the send that it is about."""
         try:
             return await slots.run(call, seconds)
         except through:
@@ -185,7 +198,7 @@ class Host:
             raise Failed(504, "the plugin had not ended when its time was over") from None
         except InDoubt as error:
             log.warning("channel.in_doubt", call=what, plugin=self.plugin.name)
-            raise Failed(500, _short(str(error))) from None
+            raise Failed(500, self._said(str(error), of)) from None
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)[-5:]
             log.error(
@@ -197,24 +210,24 @@ class Host:
             )
             raise Failed(500, f"the plugin failed: {type(error).__name__}") from None
 
-    def _answer(self, answer: object, call: str) -> Answer:
+    def _answer(self, answer: object, call: str, what: HandOver) -> Answer:
         """A plugin's answer, within the contract's limits. Raises Failed."""
         if not isinstance(answer, Answer) or answer.result not in STATUS:
             raise self._wrong(call, "no Answer of the contract")
         if answer.provider_id is not None and len(answer.provider_id) > _LONGEST_TEXT:
             # Half a name is nobody's.
             raise self._wrong(call, "a provider_id that is too long")
-        return msgspec.structs.replace(answer, detail=_short(answer.detail))
+        return msgspec.structs.replace(answer, detail=self._said(answer.detail, what))
 
-    def _one_of_batch(self, one: object) -> Answer | None:
+    def _one_of_batch(self, one: object, what: HandOver) -> Answer | None:
         if isinstance(one, Rejected | NotAccepted):
-            return _meaning(one)
+            return self._meaning(one, what)
         if isinstance(one, Exception):
             name = type(one).__name__
             log.error("channel.failed", call="send_batch", plugin=self.plugin.name, error=name)
             return None
         try:
-            return self._answer(one, "send_batch")
+            return self._answer(one, "send_batch", what)
         except Failed:
             return None
 
@@ -228,11 +241,9 @@ class Host:
         log.error("channel.wrong_answer", call=call, plugin=self.plugin.name, why=why)
         return Failed(500, f"the plugin's answer to {call} is wrong: {why}")
 
+    def _meaning(self, error: Rejected | NotAccepted, what: HandOver) -> Answer:
+        result: Result = "Rejected" if isinstance(error, Rejected) else "NotAccepted"
+        return Answer(result=result, detail=self._said(str(error), what))
 
-def _meaning(error: Rejected | NotAccepted) -> Answer:
-    result: Result = "Rejected" if isinstance(error, Rejected) else "NotAccepted"
-    return Answer(result=result, detail=_short(str(error)))
-
-
-def _short(text: str) -> str:
-    return text[:_LONGEST_TEXT]
+    def _said(self, text: str, what: HandOver | None) -> str:
+        return self._redaction.text(text, what)[:_LONGEST_TEXT]

@@ -36,6 +36,11 @@ _said = msgspec.json.Decoder(_Said)
 _several = msgspec.json.Decoder(list[_Said | None])
 _accepted = msgspec.json.Decoder(_Accepted)
 _description = msgspec.json.Decoder(Description)
+#: What decoding raises, of what is nested without end too.
+_NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_LONGEST_TEXT = 1024
+#: PostgreSQL has no NUL in a text; the others would be lines of a log of their own.
+_CONTROLS = dict.fromkeys(range(32), " ") | {127: " "}
 _RESULTS = {
     (200, "Accepted"): Result.ACCEPTED,
     (422, "Rejected"): Result.REJECTED,
@@ -71,11 +76,11 @@ def meaning(status: int, data: bytes) -> Answer:
     """Of the answer to one send."""
     try:
         said = _said.decode(data) if data else _Said()
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NO_JSON:
         said = _Said()
     if status in UNREADABLE:
         # Nothing of this attempt; of an earlier one it says nothing, as a rejection would.
-        text = f"the host cannot read the hand-over: {said.detail}"[:300]
+        text = f"the host cannot read the hand-over: {_text(said.detail)}"[:300]
         return Answer(Result.NOT_ACCEPTED, text)
     result = _RESULTS.get((status, said.result or ""))
     if result is None:
@@ -90,7 +95,7 @@ def meanings(count: int, status: int, data: bytes) -> list[Answer] | Unreadable:
         return _UNREADABLE
     try:
         found = _several.decode(data) if status == 200 else []
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NO_JSON:
         found = []
     if len(found) != count:
         text = f"status {status} without an answer to each of the batch"
@@ -102,7 +107,7 @@ def took_effect(status: int, data: bytes) -> bool | None:
     """Of the answer to a question about a key; None where it is none."""
     try:
         return _accepted.decode(data).accepted if status == 200 else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NO_JSON:
         return None
 
 
@@ -110,7 +115,7 @@ def described(status: int, data: bytes) -> int:
     """How many sends a host takes at once, by its description; 1 where it gives none."""
     try:
         return _description.decode(data).batch_size if status == 200 else 1
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NO_JSON:
         return 1
 
 
@@ -122,8 +127,21 @@ def _one_of_batch(said: _Said | None) -> Answer:
 
 
 def _answer(result: Result, said: _Said) -> Answer:
-    if result is Result.ACCEPTED and said.provider_id is not None:
-        return Answer(result, said.detail, str(said.provider_id))
+    if result is Result.ACCEPTED:
+        return Answer(result, _text(said.detail), _name(said.provider_id))
     if result is Result.LATE:
         return Answer(result, "the host refused a late start")
-    return Answer(result, said.detail)
+    return Answer(result, _text(said.detail))
+
+
+def _text(said: str) -> str:
+    """As it can be stored and shown."""
+    return said[:_LONGEST_TEXT].translate(_CONTROLS)
+
+
+def _name(said: str | int | None) -> str | None:
+    """The provider's name for it; None for one that cannot be stored: half a name is nobody's."""
+    name = None if said is None else str(said)
+    if name is None or len(name) > _LONGEST_TEXT or name != name.translate(_CONTROLS):
+        return None
+    return name

@@ -25,11 +25,15 @@ from wayfare_engine.outbox.answers import (
     meanings,
     took_effect,
 )
+from wayfare_engine.outbox.bounded import bounded, whole
 from wayfare_engine.outbox.channel import Answer, HandOver, HostUnreachable, Reading, Result
 
 #: A connection that was idle for longer may be closed under us just as we send: take a new one.
 _IDLE_SECONDS = 1.0
 _SLACK_SECONDS = 0.2
+#: In bytes, head and body: of an answer to anything, and for each send that it is about.
+_LONGEST_ANSWER = 64 * 1024
+_LONGEST_OF_A_SEND = 16 * 1024
 #: How long what a host says of itself is taken for true, and until it is asked again in vain.
 _DESCRIBE_SECONDS = 60.0
 _ASK_AGAIN_SECONDS = 1.0
@@ -81,18 +85,19 @@ class HttpHost:
 
     def hand_over(self, what: HandOver) -> Answer:
         """See `Host.hand_over`."""
-        return self._hand_over("send", encoded(what), what.remaining, meaning)
+        return self._hand_over("send", encoded(what), what.remaining, 1, meaning)
 
     def hand_over_batch(self, what: Sequence[HandOver]) -> Sequence[Answer]:
         """See `BatchHost.hand_over_batch`. A batch that the host cannot read is handed over one by
         one: nothing of it started, and one of it should not keep the others."""
         body = b"[" + b",".join(map(encoded, what)) + b"]"
         least = min(one.remaining for one in what)
-        found = self._hand_over("send-batch", body, least, partial(meanings, len(what)))
+        count = len(what)
+        found = self._hand_over("send-batch", body, least, count, partial(meanings, count))
         if isinstance(found, Unreadable):
             self._described = _NOTHING
             return [self.hand_over(one) for one in what]
-        return [found] * len(what) if isinstance(found, Answer) else found
+        return [found] * count if isinstance(found, Answer) else found
 
     def batch_size(self) -> int:
         """See `BatchHost.batch_size`; asks the host when it was not asked of late."""
@@ -114,15 +119,16 @@ class HttpHost:
         return _Described(size, self._boottime() + _DESCRIBE_SECONDS)
 
     def _hand_over(
-        self, path: str, body: bytes, remaining: float, meant: Callable[[int, bytes], T]
+        self, path: str, body: bytes, remaining: float, count: int, meant: Callable[[int, bytes], T]
     ) -> T | Answer:
         seconds = remaining + _SLACK_SECONDS
+        most = _LONGEST_ANSWER + count * _LONGEST_OF_A_SEND
         try:
             self._open(seconds)
         except OSError as error:
             return Answer(Result.NOT_ACCEPTED, f"no connection: {_said(error)}")
         try:
-            status, data = self._call("POST", f"/{VERSION}/{path}", body, seconds)
+            status, data = self._call("POST", f"/{VERSION}/{path}", body, seconds, most)
         except _BROKEN as error:
             return Answer(Result.IN_DOUBT, _said(error))
         return meant(status, data)
@@ -158,13 +164,19 @@ class HttpHost:
         return line.connection
 
     def _call(
-        self, method: str, path: str, body: bytes | None, seconds: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        seconds: float,
+        most: int = _LONGEST_ANSWER,
     ) -> tuple[int, bytes]:
         connection = self._open(seconds)
         try:
+            connection.response_class = bounded(seconds, most)  # type: ignore[assignment]
             connection.request(method, path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            data = answer.read()
+            data = whole(answer, most)
         except BaseException:
             self._close()
             raise

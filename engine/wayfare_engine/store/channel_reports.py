@@ -20,7 +20,9 @@ from wayfare_engine.store import channels
 #: report every few seconds.
 FRESH_SECONDS = 20.0
 _FORGOTTEN_SECONDS = 600.0
-_OPEN = ("Open", "HalfOpen", "ForcedOpen")
+#: A send that waits for longer than this is not the one that tries a half open channel.
+_SOON_SECONDS = 5.0
+_OPEN = ("Open", "ForcedOpen")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ _OPEN_NOW = """
 SELECT DISTINCT channel FROM (
     SELECT *, max(at) OVER (PARTITION BY channel) AS newest FROM wayfare.channel_reports
 ) r
-WHERE at >= newest - make_interval(secs => %s) AND breaker = ANY(%s)
+WHERE at >= newest - make_interval(secs => %s) AND (breaker = ANY(%s) OR breaker = 'HalfOpen'
+    AND EXISTS (SELECT FROM wayfare.outbox o LEFT JOIN wayfare.send_holds h USING (send_key)
+        WHERE coalesce(o.fallback, o.channel) = r.channel
+            AND (o.outcome IS NULL OR o.outcome IN ('NotAccepted', 'Held'))
+            AND o.attempt <= o.outcome_attempt AND o.due <= now()
+            AND (h.until IS NULL OR h.until <= now() + make_interval(secs => %s))))
 """
 # Each part reads what a partial index has, and not the whole outbox.
 STANDINGS = """
@@ -138,8 +145,9 @@ async def fresh(connection: AsyncConnection[Any]) -> list[ChannelReport]:
 
 async def open_channels(connection: AsyncConnection[Any]) -> frozenset[str]:
     """Channels through which nothing leaves, as some worker reported last. What was said last
-    stands until somebody says something else."""
-    cursor = await connection.execute(_OPEN_NOW, (FRESH_SECONDS, list(_OPEN)))
+    stands until somebody says something else. A half open one counts while sends wait for its
+    trial; when none does, the next decision's send has to be the trial."""
+    cursor = await connection.execute(_OPEN_NOW, (FRESH_SECONDS, list(_OPEN), _SOON_SECONDS))
     return frozenset([name for (name,) in await cursor.fetchall()])
 
 

@@ -14,6 +14,7 @@ from wayfare_engine.guards import (
     BreakerLimits,
     Change,
     Manual,
+    Permit,
     SharedBreaker,
     Sharing,
     State,
@@ -96,13 +97,21 @@ class Breakers:
                 self._news.add(channel)
         return breaker
 
+    def ask(self, channel: str) -> None:
+        """Let an opening whose time is over end, also when no send is there to try: decisions that
+        go by it would plan none until then, and it would be open for ever."""
+        breaker = self._made[channel][1]
+        if breaker.state is State.OPEN:
+            permit = breaker.allow()
+            if isinstance(permit, Permit):
+                breaker.give_back(permit)
+
     def stand(self, channel: str) -> Stand:
         """Where the channel's breaker stands now."""
         with self._lock:
             stand = self._stands[channel]
             present = self._made[channel][1].state.value
             if stand.state != present:
-                # An opening whose time is over: nobody asked since, so nobody was told.
                 stand = Stand(present, self._clock(), stand.why)
                 self._stands[channel] = stand
                 self._news.add(channel)

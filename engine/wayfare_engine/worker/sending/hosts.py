@@ -98,20 +98,34 @@ class Hosts:
 
     def _ask(self, url: str) -> tuple[Description | None, str | None]:
         try:
-            answer = self._client.get(f"{url}/{VERSION}/describe")
+            status, body = self._read(f"{url}/{VERSION}/describe")
         except httpx.HTTPError as error:
             return None, f"its host does not answer: {type(error).__name__}"
         except ValueError as error:
             return None, f"its host's address: {error}"
-        if answer.status_code != httpx.codes.OK:
-            return None, f"its host answers with status {answer.status_code}"
+        if status != httpx.codes.OK:
+            return None, f"its host answers with status {status}"
         try:
-            found = msgspec.json.decode(answer.content[:_LONGEST], type=Description)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            found = msgspec.json.decode(body, type=Description)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return None, f"its host does not describe itself: {str(error)[:200]}"
         if found.contract != VERSION:
             return None, f"its host speaks contract {found.contract!r}, and not {VERSION!r}"
         return found, None
+
+    def _read(self, url: str) -> tuple[int, bytes]:
+        """Status and body, cut where it is too long. The client's timeout is of each read: one that
+        comes byte by byte ends here."""
+        end = self._monotonic() + _SECONDS
+        body = b""
+        with self._client.stream("GET", url) as answer:
+            for part in answer.iter_raw():
+                body += part
+                if len(body) > _LONGEST:
+                    break
+                if self._monotonic() > end:
+                    raise httpx.ReadTimeout("the description does not end")
+            return answer.status_code, body[:_LONGEST]
 
 
 def _earlier(stored: tuple[str, Any] | None, url: str) -> Description | None:

@@ -181,6 +181,8 @@ class Sending:
             {name: k.description for name, k in known.items()},
         )
         if running is not None and running.made_from == made_from:
+            for name in running.ways:
+                self._breakers.ask(name)
             return
         self._end_running()
         messages = self._maker.of(plan)

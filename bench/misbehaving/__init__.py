@@ -1,0 +1,1 @@
+"""What a misbehaving plugin costs decisions: windows of it between windows without."""
