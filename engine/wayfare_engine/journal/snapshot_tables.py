@@ -25,6 +25,8 @@ LOCAL: dict[str, str] = {
     "api_keys": "secrets of this site's engine",
     "blob_copies": "a local copy of what is in the store",
     "blobs": "a local copy of what is in the store",
+    "channel_descriptions": "hosts of this site say it again",
+    "channel_reports": "what workers of this site say of now",
     "chain_positions": "the manifest's watermark",
     "customer_keys": "keys are no part of journal or snapshots; objects of their own copy them",
     "discarded_rows": "rows of this database that were given up",
