@@ -12,9 +12,12 @@ import psycopg
 from tests.journal.making import PLAN, SITE, seal_all
 from tests.projections.drawing import ORDINARY, draw
 from tests.projections.tables import Tables, as_table, contents
+from tests.servers.wait import until
 from wayfare_engine.clock import new_id
 from wayfare_engine.journal.segment import ROWS, encode
+from wayfare_engine.journal.status import lag
 from wayfare_engine.ledger import Kind, LedgerRow, append_rows
+from wayfare_engine.ledger.fence import site_epoch
 from wayfare_engine.objectstore import ObjectStore, paths
 from wayfare_engine.projections import apply_rows
 
@@ -73,11 +76,19 @@ def write_live(dsn: str, rows: Sequence[LedgerRow], *, at_once: int = 17) -> Non
 def write_and_seal(
     dsn: str, store: ObjectStore, rows: Sequence[LedgerRow], *, segments: int = 4
 ) -> None:
-    """Write live in so many parts, each sealed."""
+    """Write live in so many parts, each sealed. An ANALYZE of PostgreSQL's own holds the horizon
+    back for a moment, so it is asked until nothing is left."""
     size = -(-len(rows) // segments)
     for start in range(0, len(rows), size):
         write_live(dsn, rows[start : start + size])
-        seal_all(dsn, store)
+
+        def sealed() -> bool:
+            seal_all(dsn, store)
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                epoch = site_epoch(connection).epoch
+                return lag(connection, SITE, epoch).rows == 0
+
+        until(sealed, what="all rows are sealed")
 
 
 def put_chain(
