@@ -259,3 +259,33 @@ def test_a_template_that_cannot_be_said_is_told_with_its_place(
     assert bank.wanted is not None
     (found,) = json.loads(bank.plans[bank.wanted])["channels"].values()
     assert found["spec"]["template"]["parts"]["text"].startswith("Dear customer of")
+
+
+def test_what_the_engine_sends_by_itself_needs_no_pod(cluster: Cluster, bank: EngineState) -> None:
+    cluster.apply("Channel", "sms", hosted())
+    child(cluster, APPS, "deployments", "sms-channel")
+    cluster.apply("Channel", "sms", spec(plugin={"name": "pull"}))
+    until(
+        lambda: all(cluster.get(p, "sms-channel", b) is None for b, p in CHILDREN),
+        what="its pod is gone",
+    )
+    cluster.ready("channels", "sms")
+    assert bank.wanted is not None
+    (found,) = json.loads(bank.plans[bank.wanted])["channels"].values()
+    assert (found["url"], found["spec"]["plugin"]) == ("", {"name": "pull"})
+
+
+def test_tasks_that_cannot_be_made_are_told_with_their_place(
+    cluster: Cluster, bank: EngineState
+) -> None:
+    config = {"outcomes": ["reached"], "dueWithin": "2d", "assignee": "desk"}
+    cluster.apply("Channel", "desk", spec(plugin={"name": "task", "config": config}))
+    cluster.ready("channels", "desk")
+    wrong = {"name": "task", "config": config | {"dueWithin": "soon"}}
+    cluster.apply("Channel", "desk", spec(plugin=wrong))
+    message = cluster.not_ready("channels", "desk", "InvalidSpec")["message"]
+    assert "spec.plugin.config.dueWithin" in message
+    assert "line" not in message
+    assert bank.wanted is not None
+    (found,) = json.loads(bank.plans[bank.wanted])["channels"].values()
+    assert found["spec"]["plugin"]["config"]["dueWithin"] == "2d"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from collections.abc import Collection
 
 import structlog
 
@@ -19,7 +20,13 @@ log = structlog.get_logger(__name__)
 
 
 async def run_host(
-    plugin: ChannelPlugin, *, address: str, port: int, longest: float, concurrency: int
+    plugin: ChannelPlugin,
+    *,
+    address: str,
+    port: int,
+    longest: float,
+    concurrency: int,
+    secrets: Collection[str] = (),
 ) -> int:
     """Serve `plugin` until SIGTERM or SIGINT; returns the exit code. `longest` is H in seconds.
 
@@ -28,7 +35,7 @@ async def run_host(
     """
     # A new name with each start: a reading of an earlier life of this host is then late.
     clock = HostClock(uuid.uuid4().hex, longest=longest)
-    host = Host(plugin, clock=clock, concurrency=concurrency)
+    host = Host(plugin, clock=clock, concurrency=concurrency, secrets=secrets)
     server = http_server(make_app(host), host=address, port=port)
 
     async def drain() -> None:

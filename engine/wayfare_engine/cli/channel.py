@@ -95,6 +95,7 @@ def host(
                 port=port,
                 longest=hand_over_seconds,
                 concurrency=concurrency,
+                secrets=tuple(settings.secrets.values()),
             )
         )
     )
