@@ -202,3 +202,21 @@ def test_a_host_that_never_answered_is_told(pods: Pods) -> None:
         lambda: "does not answer" in (told(pods, "lost").get("problem") or ""),
         what="the report says so",
     )
+
+
+def test_what_keeps_one_channel_from_sending_is_told_and_the_others_go_on(
+    pods: Pods, sink: HostProcess
+) -> None:
+    wrong = plan_channel("wrong", sink.url, template={"parts": {"text": "{{ customer.nobody }}"}})
+    pods.publish(plan_of(wrong, plan_channel("right", sink.url)))
+    keys = planned(pods.dsn, "default/right", 3, "beside")
+    until(lambda: outcomes(pods.dsn, keys) == ["Accepted"] * 3, what="the other goes on")
+
+    def problem() -> str:
+        return told(pods, "wrong").get("problem") or ""
+
+    until(lambda: "its template" in problem(), what="the template is told")
+    # A worker reports every five seconds: it goes on telling it.
+    before = told(pods, "right")["acceptedPerMinute"]
+    until(lambda: told(pods, "right")["acceptedPerMinute"] != before, what="another report")
+    assert "its template" in problem()

@@ -33,13 +33,13 @@ from wayfare_engine.plan import Plan
 from wayfare_engine.privacy import MasterKeys
 from wayfare_engine.settings import Settings
 from wayfare_engine.store import channel_reports
-from wayfare_engine.store.channel_reports import ChannelReport, Standing
 from wayfare_engine.store.customers import sealed_attributes
 from wayfare_engine.store.postgresql import Away, patient
 from wayfare_engine.worker.sending import built, built_in
 from wayfare_engine.worker.sending.breakers import Breakers
 from wayfare_engine.worker.sending.figures import Figures, WatchedHost
 from wayfare_engine.worker.sending.hosts import Hosts, Known
+from wayfare_engine.worker.sending.reports import count, idle_report, running_report
 from wayfare_engine.worker.sending.right import (
     Right,
     right_to_act,
@@ -66,6 +66,7 @@ class _Running:
     stop: threading.Event
     thread: threading.Thread
     ways: Mapping[str, built.Built]
+    problems: Mapping[str, str]
 
 
 class Sending:
@@ -108,6 +109,7 @@ class Sending:
         self._since = clock()
         self._figures: dict[str, Figures] = {}
         self._problems: dict[str, str] = {}
+        self._waits: str | None = None
         self._running: _Running | None = None
         self._right: tuple[int, Right] | None = None
         self._thread = threading.Thread(target=self._run, name="sending", daemon=True)
@@ -135,7 +137,7 @@ class Sending:
                 try:
                     with psycopg.connect(self._dsn, autocommit=True) as connection:
                         while not self._over.is_set():
-                            self._look(connection)
+                            self._try_to_look(connection)
                             news = self._breakers.take_news()
                             if news or time.monotonic() - reported_at >= _REPORT_SECONDS:
                                 self._report(connection, news)
@@ -147,14 +149,22 @@ class Sending:
                 except Away as error:
                     log.info("sending.store_away", error=type(error).__name__)
                     self._over.wait(_LOOK_SECONDS)
-                except SaidToPeople as error:
-                    log.error("sending.waits", error=str(error))
-                    self._over.wait(_LOOK_SECONDS * 5)
                 except Exception:
                     log.exception("sending.failed")
                     self._over.wait(_LOOK_SECONDS * 5)
         finally:
             self._end()
+
+    def _try_to_look(self, connection: psycopg.Connection[Any]) -> None:
+        """`_look`; what it says to people is told of each channel that does not run."""
+        try:
+            self._look(connection)
+        except SaidToPeople as error:
+            if str(error) != self._waits:
+                log.error("sending.waits", error=str(error))
+            self._waits = str(error)
+        else:
+            self._waits = None
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
         """Have that run which should."""
@@ -181,14 +191,16 @@ class Sending:
             {name: k.description for name, k in known.items()},
         )
         if running is not None and running.made_from == made_from:
+            self._problems = dict(running.problems) | self._problems
             for name in running.ways:
                 self._breakers.ask(name)
             return
         self._end_running()
         messages = self._maker.of(plan)
-        ways = self._ways(plan, known, messages, sealed)
+        ways, unusable = self._ways(plan, known, messages, sealed)
+        self._problems = unusable | self._problems
         if ways:
-            self._begin(connection, plan, ways, messages, epoch, made_from)
+            self._begin(connection, plan, ways, unusable, messages, epoch, made_from)
 
     def _ways(
         self,
@@ -196,30 +208,32 @@ class Sending:
         known: Mapping[str, Known],
         messages: Messages,
         sealed: Collection[str],
-    ) -> dict[str, built.Built]:
+    ) -> tuple[dict[str, built.Built], dict[str, str]]:
+        """Those that can run, and why others cannot, whose hosts are known."""
         guard: Guard = "Local" if self._settings.object_store_url is None else "Journaled"
-        ways = {}
+        ways: dict[str, built.Built] = {}
+        unusable: dict[str, str] = {}
         for name, channel in plan.channels.items():
             description = known[name].description
             if description is None:
                 continue
             if name in messages.problems:
-                self._problems[name] = messages.problems[name]
+                unusable[name] = messages.problems[name]
                 continue
             try:
                 way = built.built(name, channel, description, guard=guard)
                 way.breaker_limits(self._settings.hand_over_seconds)
             except (ValueError, BadLimit) as error:
-                self._problems[name] = f"its spec cannot be used: {str(error).splitlines()[0]}"
+                unusable[name] = f"its spec cannot be used: {str(error).splitlines()[0]}"
                 continue
             if (attribute := messages.assignees.get(name)) in sealed:
-                self._problems[name] = (
+                unusable[name] = (
                     f"its tasks: config.assigneeAttribute names {attribute}, which is sensitive: "
                     "name one that is not"
                 )
                 continue
             ways[name] = way
-        return ways
+        return ways, unusable
 
     def _host(self, name: str, way: built.Built, messages: Messages) -> Host:
         if not way.built_in:
@@ -239,6 +253,7 @@ class Sending:
         connection: psycopg.Connection[Any],
         plan: Plan,
         ways: Mapping[str, built.Built],
+        unusable: Mapping[str, str],
         messages: Messages,
         epoch: int,
         made_from: object,
@@ -279,7 +294,7 @@ class Sending:
 
         thread = threading.Thread(target=run, name="sends", daemon=True)
         thread.start()
-        self._running = _Running(made_from, stop, thread, ways)
+        self._running = _Running(made_from, stop, thread, ways, unusable)
         log.info("sending.runs", channels=sorted(ways), epoch=epoch)
 
     def _end_running(self) -> None:
@@ -317,55 +332,19 @@ class Sending:
         plan, running = self._plan(), self._running
         if plan is None:
             return
-        self._metrics.may_send.set(self._may_send())
-        reports = [
-            self._report_of(name, channel.digest, running)
-            for name, channel in plan.channels.items()
-        ]
+        may_send = self._may_send()
+        self._metrics.may_send.set(may_send)
+        ways = {} if running is None else running.ways
+        reports = []
+        for name, channel in plan.channels.items():
+            problem = self._problems.get(name)
+            if name in ways:
+                problem = problem or (None if may_send > 0 else NOT_HELD)
+                stand, rates = self._breakers.stand(name), self._figures[name].rates()
+                reports.append(running_report(ways[name], problem, stand, rates, self._clock()))
+            else:
+                why = problem or self._waits or "it does not run yet"
+                since = self._since
+                reports.append(idle_report(name, channel.digest, why, since, self._clock()))
         channel_reports.put(connection, self._settings.pod_uid, reports, changed=news)
-        standings = channel_reports.standings_now(connection)
-        for name in plan.channels.keys() | standings.keys():
-            one = standings.get(name, Standing())
-            for standing, count in (
-                ("waiting", one.waiting),
-                ("in_flight", one.in_flight),
-                ("unknown", one.unknown),
-            ):
-                self._metrics.sends.labels(name, standing).set(count)
-
-    def _report_of(self, name: str, digest: str, running: _Running | None) -> ChannelReport:
-        now = self._clock()
-        problem = self._problems.get(name)
-        if running is not None and name in running.ways:
-            stand = self._breakers.stand(name)
-            rates = self._figures[name].rates()
-            if self._may_send() <= 0:
-                problem = problem or NOT_HELD
-            return ChannelReport(
-                channel=name,
-                at=now,
-                spec=running.ways[name].digest,
-                problem=problem,
-                breaker=stand.state,
-                breaker_since=stand.since,
-                breaker_why=stand.why,
-                accepted_per_minute=round(rates.accepted, 2),
-                failed_per_minute=round(rates.failed, 2),
-                p99_ms=None if rates.p99 is None else round(rates.p99 * 1000, 2),
-                last_error=None if rates.error is None else rates.error[1],
-                last_error_at=None if rates.error is None else rates.error[0],
-            )
-        return ChannelReport(
-            channel=name,
-            at=now,
-            spec=digest,
-            problem=problem or "it does not run yet",
-            breaker="Closed",
-            breaker_since=self._since,
-            breaker_why="",
-            accepted_per_minute=0.0,
-            failed_per_minute=0.0,
-            p99_ms=None,
-            last_error=None,
-            last_error_at=None,
-        )
+        count(self._metrics, plan.channels, channel_reports.standings_now(connection))
