@@ -28,10 +28,12 @@ _writing = crash_point("outbox.dispatch.writing", "turns were chosen; nothing is
 _written = crash_point("outbox.dispatch.written", "dispatches are committed; nothing has left")
 
 # A customer's sends go one after the other: nothing is taken for whom another is under way, or is
-# due earlier and not set aside. Each channel is asked for as much as it has room for, so that no
-# channel's backlog takes the place of another's. A send that a merge decides about just now is left
-# to the next turn. While a send is offered or in a puller's hands, its customer's later sends of
-# that channel wait, those of others do not.
+# due earlier and not set aside. Through one channel they keep their order: what waits for its next
+# try, or is in doubt, holds up those that are due later. What a rule holds back (a cap, quiet
+# hours) does not, and neither does another channel. Each channel is asked for as much as it has
+# room for, so that no channel's backlog takes the place of another's. A send that a merge decides
+# about just now is left to the next turn. While a send is offered or in a puller's hands, its
+# customer's later sends of that channel wait, those of others do not.
 _OPEN = """
 SELECT turn.send_key, turn.customer_id, turn.name, turn.payload, turn.outcome_attempt, turn.due,
     coalesce(r.expires, turn.expires), turn.partition, turn.channel, turn.test, turn.address,
@@ -54,6 +56,20 @@ CROSS JOIN LATERAL (
             SELECT FROM wayfare.pulled w
             WHERE w.customer_id = o.customer_id AND w.channel = c.name
                 AND w.send_key <> o.send_key))
+        AND NOT EXISTS (
+            SELECT FROM wayfare.outbox p JOIN wayfare.send_holds q USING (send_key)
+            WHERE p.customer_id = o.customer_id
+                AND p.due <= o.due AND (p.due, p.send_key) < (o.due, o.send_key)
+                AND coalesce(p.fallback, p.channel) = c.name
+                AND (p.outcome IS NULL OR p.outcome IN ('NotAccepted', 'Held'))
+                AND p.attempt <= p.outcome_attempt
+                AND NOT q.by_rule
+                AND (q.until > %(now)s OR (q.tries > 0 AND c.name = ANY(%(spent)s))))
+        AND NOT EXISTS (
+            SELECT FROM wayfare.outbox p
+            WHERE p.customer_id = o.customer_id AND p.dispatch_channel = c.name
+                AND p.attempt > p.outcome_attempt AND p.outcome IS DISTINCT FROM 'Accepted'
+                AND (p.due, p.send_key) < (o.due, o.send_key))
         AND (%(alone)s OR NOT EXISTS (
             SELECT FROM wayfare.outbox p LEFT JOIN wayfare.send_holds q USING (send_key)
             WHERE p.customer_id = o.customer_id

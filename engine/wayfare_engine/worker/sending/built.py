@@ -148,7 +148,11 @@ class Paused:
     ) -> Verdicts:
         """A `Check`."""
         until = now + timedelta(seconds=_PAUSED_SECONDS)
-        return {s.send_key: Later(until, "paused") for s in sends if s.channel in self.channels}
+        return {
+            s.send_key: Later(until, "paused", by_rule=False)
+            for s in sends
+            if s.channel in self.channels
+        }
 
 
 def checks(

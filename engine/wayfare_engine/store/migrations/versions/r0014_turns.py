@@ -17,6 +17,9 @@ CREATE INDEX outbox_turn ON wayfare.outbox ((coalesce(fallback, channel)), due, 
 -- Whether a customer has a send that is due earlier.
 CREATE INDEX outbox_turn_customer ON wayfare.outbox (customer_id, due)
     WHERE (outcome IS NULL OR outcome IN ('NotAccepted', 'Held')) AND attempt <= outcome_attempt;
+-- Whether a customer has a send that is in doubt.
+CREATE INDEX outbox_in_doubt_customer ON wayfare.outbox (customer_id)
+    WHERE attempt > outcome_attempt AND outcome IS DISTINCT FROM 'Accepted';
 """
 
 
