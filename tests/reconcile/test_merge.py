@@ -98,7 +98,7 @@ def test_merging_again_changes_nothing(place: Place) -> None:
 
 
 def test_a_merge_that_stopped_in_between_ends_as_one_that_did_not(place: Place, spare: str) -> None:
-    lose_east(place, sealed=random_rows(30, 5), stranded=random_rows(90, 12))
+    lose_east(place, sealed=random_rows(30, 5), stranded=random_rows(90, 13))
     [tail] = recover_east(place)
 
     class Stop(Exception):

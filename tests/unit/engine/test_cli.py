@@ -32,7 +32,7 @@ def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) ->
         (["serve"], 3, "WAYFARE_POSTGRESQL_DSN: is not set"),
         (["import", "customers", "no-such-file"], 2, "there is no file"),
         (["import", "customers", __file__, "--type", "a=b"], 2, "COLUMN=TYPE"),
-        (["keys", "create", "--expires", "soon"], 2, "30d"),
+        (["keys", "create", "--expires", "soon"], 2, "such as 24h"),
     ],
 )
 def test_errors_are_sentences_with_an_exit_code(
