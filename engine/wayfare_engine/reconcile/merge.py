@@ -81,10 +81,14 @@ def merge(
         _require(connection, tail)
         spans, total = _read_through(store, tail)
         work = _Merge(connection, tail, site, spans, ids, clock)
-        for some in rows(store, tail):
-            for start in range(0, len(some), batch):
-                work.decide(some[start : start + batch])
-                progress(work.done, total)
+        # Erasures first: whatever else the tail has is then decided by what is left, however the
+        # rows fall into batches.
+        for erasures in (True, False):
+            for some in rows(store, tail):
+                chosen = [row for row in some if (row.kind == Kind.ERASURE) is erasures]
+                for start in range(0, len(chosen), batch):
+                    work.decide(chosen[start : start + batch])
+                    progress(work.done, total)
         return work.end()
 
 
@@ -208,14 +212,23 @@ def _require(connection: Connection[Any], tail: Tail) -> None:
 
 
 def _read_through(store: ObjectStore, tail: Tail) -> tuple[dict[StateKey, Span], int]:
-    """The versions of each key, and the number of rows: all is read before anything is written."""
+    """The versions of each key, and the number of rows: all is read before anything is written.
+    What an erased customer had counts for nobody else's versions."""
     spans: dict[StateKey, Span] = {}
     total = 0
+    erased: set[str | None] = set()
     for some in rows(store, tail):
         total += len(some)
+        erased |= {
+            row.customer or bodies.decode(row.kind, row.body).customer
+            for row in some
+            if row.kind == Kind.ERASURE
+        }
+    for some in rows(store, tail):
         for row in some:
-            key = state_key(row.kind, bodies.decode(row.kind, row.body))
-            if key is None:
+            body = bodies.decode(row.kind, row.body)
+            key = state_key(row.kind, body)
+            if key is None or (row.customer or getattr(body, "customer", None)) in erased:
                 continue
             version = row.version or 0
             span = spans.get(key)
