@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import threading
 
 import psycopg
 import structlog
@@ -13,8 +12,7 @@ from psycopg import AsyncConnection
 
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.lease import open_lease_store
-from wayfare_engine.lease.holder import Holder
-from wayfare_engine.lease.terms import Terms
+from wayfare_engine.lease.right import Leased, terms_of
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import Away, Postgresql
 
@@ -35,8 +33,7 @@ class Acting:
         self._leased = settings.object_store_url is not None
         self._epoch = 0
         self._held = False
-        self._holder: Holder | None = None
-        self._stop = threading.Event()
+        self._right: Leased | None = None
 
     @property
     def epoch(self) -> int:
@@ -46,10 +43,7 @@ class Acting:
     @property
     def within(self) -> float:
         """H less clock errors: seconds that what this pod gives away may be under way."""
-        settings = self._settings
-        return Terms(
-            settings.lease_ttl_seconds, settings.clock_error, settings.hand_over_seconds
-        ).carried
+        return terms_of(self._settings).carried
 
     def may_send(self) -> float:
         """Seconds that the right to act lasts; 0.0 when there is none."""
@@ -57,8 +51,8 @@ class Acting:
             return 0.0
         if not self._leased:
             return math.inf
-        holder = self._holder
-        return holder.guard.may_send() if holder is not None else 0.0
+        right = self._right
+        return right.may_send() if right is not None else 0.0
 
     async def follow(self) -> None:
         """Follow the database's epoch and check the lease, until cancelled."""
@@ -69,14 +63,13 @@ class Acting:
                         await self._look(connection)
                 await asyncio.sleep(self._settings.poll_seconds)
         finally:
-            self._stop.set()
+            self._let_go()
 
     async def _look(self, connection: AsyncConnection[object]) -> None:
         found = await (await connection.execute(_EPOCH)).fetchone()
         epoch, held = (int(found[0]), bool(found[1])) if found else (0, False)  # type: ignore[index]
-        if self._leased and (epoch != self._epoch or (held and self._holder is None)):
-            self._stop.set()
-            self._holder = None
+        if self._leased and (epoch != self._epoch or (held and self._right is None)):
+            self._let_go()
             if held:
                 self._hold(epoch)
         self._epoch, self._held = epoch, held
@@ -89,16 +82,9 @@ class Acting:
         except SaidToPeople as error:
             log.error("acting.no_store", error=str(error))
             return
-        self._stop = threading.Event()
-        self._holder = Holder(
-            store,
-            plan=settings.recovery_plan,
-            site=settings.site,
-            epoch=epoch,
-            ttl=settings.lease_ttl_seconds,
-            clock_error=settings.clock_error,
-            hand_over=settings.hand_over_seconds,
-        )
-        threading.Thread(
-            target=self._holder.run, args=(self._stop,), name="lease", daemon=True
-        ).start()
+        self._right = Leased(store, settings, epoch)
+
+    def _let_go(self) -> None:
+        right, self._right = self._right, None
+        if right is not None:
+            right.stop()

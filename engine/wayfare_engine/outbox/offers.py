@@ -12,14 +12,12 @@ What is not noted was dispatched by another database, or by one that is lost: in
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-import psycopg
 from psycopg import Connection
 
 from wayfare_engine.ledger import LedgerRow, StaleEpoch, fence
@@ -34,6 +32,7 @@ from wayfare_engine.outbox.channel import (
 )
 from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.outbox.outcome import Ended, give_up_after, outcome_batch, write_outcomes
+from wayfare_engine.outbox.own_line import OwnLine
 from wayfare_engine.outbox.retries import pause_after, too_many
 from wayfare_engine.store.postgresql import Away, patient
 
@@ -110,10 +109,9 @@ class PullHost:
     def __init__(
         self, dsn: str, *, boottime: Callable[[], float], seconds: float = OFFERED_FOR
     ) -> None:
-        self._dsn = patient(dsn, "wayfare-offers")
         self._boottime = boottime
         self._seconds = seconds
-        self._line = _Line()
+        self._line = OwnLine(patient(dsn, "wayfare-offers"))
 
     def reading(self, youngest: float) -> Reading:
         """See `Host.reading`: it is our own clock."""
@@ -126,7 +124,7 @@ class PullHost:
         if self._boottime() >= float(what.reading.text) + what.remaining:
             return Answer(Result.LATE, "offered too late")
         try:
-            connection = self._connection()
+            connection = self._line.connection()
         except Away as error:
             return Answer(Result.NOT_ACCEPTED, f"no connection: {type(error).__name__}")
         given = {
@@ -142,7 +140,7 @@ class PullHost:
         except StaleEpoch as error:
             return Answer(Result.NOT_ACCEPTED, str(error))
         except Away as error:
-            self._close()
+            self._line.close()
             return Answer(Result.IN_DOUBT, type(error).__name__)
         if not offered:
             return Answer(Result.NOT_ACCEPTED, "its turn was over before it was offered")
@@ -151,21 +149,6 @@ class PullHost:
     def took_effect(self, send_key: str, seconds: float) -> bool:
         """Nobody can be asked."""
         raise HostUnreachable("a system that pulls cannot be asked")
-
-    def _connection(self) -> Connection[Any]:
-        found = self._line.connection
-        if found is None or found.closed:
-            found = self._line.connection = psycopg.connect(self._dsn, autocommit=True)
-        return found
-
-    def _close(self) -> None:
-        connection, self._line.connection = self._line.connection, None
-        if connection is not None:
-            connection.close()
-
-
-class _Line(threading.local):
-    connection: Connection[Any] | None = None
 
 
 def note(

@@ -8,15 +8,12 @@ that is lost is made again under the same key, which a merge makes one item. So 
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import psycopg
-from psycopg import Connection
 
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.facts import Draft, Fact, versions, write
@@ -31,6 +28,7 @@ from wayfare_engine.outbox.channel import (
     Result,
     Send,
 )
+from wayfare_engine.outbox.own_line import OwnLine
 from wayfare_engine.resources.task_terms import TaskTerms, is_name
 from wayfare_engine.store.postgresql import Away, patient
 
@@ -70,7 +68,7 @@ class TaskHost:
         self._boottime = boottime
         self._clock = clock
         self._ids = ids
-        self._line = _Line()
+        self._line = OwnLine(patient(dsn, "wayfare-tasks"))
 
     def reading(self, youngest: float) -> Reading:
         """See `Host.reading`: it is our own clock."""
@@ -90,7 +88,7 @@ class TaskHost:
         if self._boottime() >= float(what.reading.text) + what.remaining:
             return Answer(Result.LATE, "made too late")
         try:
-            connection = self._connection()
+            connection = self._line.connection()
         except Away as error:
             return Answer(Result.NOT_ACCEPTED, f"no connection: {type(error).__name__}")
         try:
@@ -102,7 +100,7 @@ class TaskHost:
         except StaleEpoch as error:
             return Answer(Result.NOT_ACCEPTED, str(error))
         except Away as error:
-            self._close()
+            self._line.close()
             return Answer(Result.IN_DOUBT, type(error).__name__)
         return Answer(Result.ACCEPTED, provider_id=send.send_key)
 
@@ -142,18 +140,3 @@ class TaskHost:
         )
         at = self._clock()
         return [Draft(self._ids(), Fact(body, at, send.customer)) for body in (task, state)]
-
-    def _connection(self) -> Connection[Any]:
-        found = self._line.connection
-        if found is None or found.closed:
-            found = self._line.connection = psycopg.connect(self._dsn, autocommit=True)
-        return found
-
-    def _close(self) -> None:
-        connection, self._line.connection = self._line.connection, None
-        if connection is not None:
-            connection.close()
-
-
-class _Line(threading.local):
-    connection: Connection[Any] | None = None

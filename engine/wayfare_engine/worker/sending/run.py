@@ -22,6 +22,7 @@ from wayfare_engine.clock import new_id
 from wayfare_engine.customers.messages import MessageMaker, Messages
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.guards import BadLimit
+from wayfare_engine.lease.right import Right, terms_of
 from wayfare_engine.lease.terms import boottime
 from wayfare_engine.ledger.bodies import Guard
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
@@ -40,12 +41,7 @@ from wayfare_engine.worker.sending.breakers import Breakers
 from wayfare_engine.worker.sending.figures import Figures, WatchedHost
 from wayfare_engine.worker.sending.hosts import Hosts, Known
 from wayfare_engine.worker.sending.reports import count, idle_report, running_report
-from wayfare_engine.worker.sending.right import (
-    Right,
-    right_to_act,
-    take_first_epoch,
-    terms_of,
-)
+from wayfare_engine.worker.sending.right import right_to_act, take_first_epoch
 
 log = structlog.get_logger(__name__)
 
