@@ -41,6 +41,7 @@ from tests.servers.receivers import running_receivers
 from wayfare_engine import logs
 from wayfare_engine.api.events import MOST
 from wayfare_engine.dev.stores import data_folder, running_stores
+from wayfare_engine.lease.epochs import read_acting
 from wayfare_engine.objectstore import open_store
 from wayfare_engine.objectstore.marker import claim
 from wayfare_engine.store.migrate import migrate
@@ -122,7 +123,10 @@ class Recording:
 
     def _send_some(self, dsn: str, sends: int) -> None:
         """Plan all, hand over half of them, and kill those that do it."""
-        take(self._sends.settings(dsn, 0), self._store)
+        # The site's own worker takes the first epoch, for the channels that it has.
+        site.wait_until(
+            lambda: read_acting(self._store, PLAN, 1) is not None, "the right to act", seconds=60
+        )
         customers = [str(number) for number in range(1, sends + 1)]
         with self._progress("plan sends", sends) as (note, told):
             planned = self._sends.plan(dsn, customers, told)

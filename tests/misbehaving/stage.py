@@ -260,7 +260,7 @@ def planned(
     return [
         PlannedSend(
             journey="api",
-            customer=f"{channel}-{number // each}",
+            customer=f"{channel}-{entry}-{number // each}",
             entry_key=entry,
             node="send",
             visit=1 + number % each,

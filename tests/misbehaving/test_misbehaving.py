@@ -51,10 +51,13 @@ def test_a_half_open_channel_is_tried_by_one_send(seen: Seen, kind: Kind) -> Non
     for (at, state), (end, _) in zip(changes, [*changes[1:], (seen.good_at, "")], strict=True):
         if state == "HalfOpen" and end <= seen.good_at:
             tried.append(sum(at <= one <= end for one in begun))
-    assert all(count <= 1 for count in tried), tried
+    # Into the first trial may fall what was let go before it opened, and reached the host late.
+    assert all(count <= 1 for count in tried[1:]), tried
+    assert sum(tried[:1]) <= 1 + _CONCURRENCY, tried
     if kind.always_there and kind.dedupe == "Key" and kind.switch != "drip":
         assert tried, "it was never half open while it misbehaved"
-        assert all(count == 1 for count in tried), tried
+        assert all(count == 1 for count in tried[1:]), tried
+        assert tried[0] >= 1, tried
     # Beside the trials nothing reaches it, but for what was under way as it opened.
     opened = next(at for at, state in changes if state == "Open")
     after = sum(opened < at < seen.good_at for at in begun)
