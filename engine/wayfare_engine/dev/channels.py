@@ -19,6 +19,8 @@ from wayfare_engine.resources import Channel, spec_digest
 from wayfare_engine.web.server import http_server
 
 SENDS_FILE = "sends.jsonl"
+#: Where every channel of a plan leads: the same at each start, so that the plan is the same, too.
+SINK = "http://sink.invalid"
 _CONCURRENCY = 256
 
 
@@ -39,11 +41,11 @@ async def sink_host(folder: Path, *, port: int, longest: float) -> AsyncIterator
         await sink.close()
 
 
-def into_sink(channels: Iterable[Channel], url: str) -> dict[str, PlanChannel]:
+def into_sink(channels: Iterable[Channel]) -> dict[str, PlanChannel]:
     """The channels as the plan has them, with the sink in place of their own hosts."""
     return {
         channel.plan_name: PlanChannel(
-            url=url,
+            url=SINK,
             digest=spec_digest(channel.spec),
             spec=json.loads(channel.spec.model_dump_json(by_alias=True, exclude_none=True)),
         )

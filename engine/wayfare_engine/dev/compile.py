@@ -40,10 +40,8 @@ def compile_folder(
     imported: Sequence[tuple[str, str]],
     previous: Plan | None,
     engine: str | None = None,
-    host_url: str = "",
 ) -> Compiled:
-    """Compile what belongs to one engine. `imported` are (name, type) of loaded columns; `host_url`
-    is where every channel leads.
+    """Compile what belongs to one engine. `imported` are (name, type) of loaded columns.
 
     Raises NoSuchEngine.
     """
@@ -83,7 +81,7 @@ def compile_folder(
         segments=[s for s, _ in segments.values()],
         journeys=[j for j, _ in journeys.values()],
         previous=previous,
-        channels=into_sink(channels.values(), host_url),
+        channels=into_sink(channels.values()),
         governance=governance,
     )
     for (kind, name), found in result.problems.items():

@@ -16,7 +16,7 @@ from rich.markup import escape
 from wayfare_engine.api.app import make_app
 from wayfare_engine.api.state import ServeState
 from wayfare_engine.clock import new_id, now
-from wayfare_engine.dev.channels import SENDS_FILE, sink_host
+from wayfare_engine.dev.channels import SENDS_FILE, SINK, sink_host
 from wayfare_engine.dev.compile import NoSuchEngine, compile_folder
 from wayfare_engine.dev.manifests import ManifestProblem, files_of, read_folder
 from wayfare_engine.dev.stores import write_private
@@ -77,7 +77,8 @@ async def run_dev(options: DevOptions, settings: Settings, console: Console) -> 
     tasks = await start_tasks(worker)
     longest = settings.hand_over_seconds
     async with sink_host(options.data, port=free_port(), longest=longest) as sink:
-        watching = Watcher(options, worker, serve, console, key, sink).watch()
+        worker.addresses[SINK] = sink
+        watching = Watcher(options, worker, serve, console, key).watch()
         watcher = asyncio.create_task(watching)
         server = http_server(make_app(serve), host=options.host, port=options.port)
         await run_until_signal(server)
@@ -123,14 +124,12 @@ class Watcher:
         serve: ServeState,
         console: Console,
         key: str,
-        sink: str,
     ) -> None:
         self._options = options
         self._worker = worker
         self._serve = serve
         self._console = console
         self._key = key
-        self._sink = sink
         self._plan: Plan | None = None
         self._told: tuple[ManifestProblem, ...] = ()
 
@@ -168,7 +167,6 @@ class Watcher:
                     imported=imported,
                     previous=self._plan,
                     engine=self._options.engine,
-                    host_url=self._sink,
                 )
             )
         except NoSuchEngine as error:

@@ -135,6 +135,7 @@ async def _send(state: WorkerState) -> None:
         plan=lambda: state.plan,
         store=state.object_store,
         masters=state.master_keys,
+        addresses=state.addresses,
         metrics=state.metrics.sends,
         clock=state.clock,
     )

@@ -36,6 +36,8 @@ class WorkerState:
         self.reached = False
         self.postgresql_ok = False
         self.ending = False
+        #: Addresses of the plan to those that are asked instead: `wayfare dev` has its own sink.
+        self.addresses: dict[str, str] = {}
         self.receipts_all_tried_at: datetime | None = None
         self._awake = asyncio.Event()
 

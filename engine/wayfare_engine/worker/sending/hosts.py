@@ -36,9 +36,17 @@ class Known:
 
 
 class Hosts:
-    """The hosts of a plan's channels. Used from one thread."""
+    """The hosts of a plan's channels. Used from one thread. `addresses`: of the plan, to those that
+    are asked instead."""
 
-    def __init__(self, *, clock: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._addresses = addresses
         self._clock = clock
         self._monotonic = monotonic
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="describe")
@@ -98,7 +106,8 @@ class Hosts:
 
     def _ask(self, url: str) -> tuple[Description | None, str | None]:
         try:
-            status, body = self._read(f"{url}/{VERSION}/describe")
+            address = self._addresses.get(url, url)
+            status, body = self._read(f"{address}/{VERSION}/describe")
         except httpx.HTTPError as error:
             return None, f"its host does not answer: {type(error).__name__}"
         except ValueError as error:

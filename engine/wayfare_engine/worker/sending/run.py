@@ -75,6 +75,7 @@ class Sending:
         plan: Callable[[], Plan | None],
         store: ObjectStore | None,
         masters: MasterKeys | None,
+        addresses: Mapping[str, str],
         metrics: SendMetrics,
         clock: Callable[[], datetime],
     ) -> None:
@@ -85,7 +86,8 @@ class Sending:
         self._dsn = patient(settings.direct_dsn, "wayfare-sending")
         self._over = threading.Event()
         self._news = threading.Event()
-        self._hosts = Hosts(clock=clock, monotonic=time.monotonic)
+        self._addresses = addresses
+        self._hosts = Hosts(addresses, clock=clock, monotonic=time.monotonic)
         self._breakers = Breakers(
             settings.valkey,
             prefix=settings.engine,
@@ -233,7 +235,8 @@ class Sending:
 
     def _host(self, name: str, way: built.Built, messages: Messages) -> Host:
         if not way.built_in:
-            return HttpHost(way.url, boottime=boottime, connect_seconds=_CONNECT_SECONDS)
+            address = self._addresses.get(way.url, way.url)
+            return HttpHost(address, boottime=boottime, connect_seconds=_CONNECT_SECONDS)
         return built_in.host(
             name,
             way.spec,
