@@ -34,6 +34,8 @@ _written = crash_point("outbox.dispatch.written", "dispatches are committed; not
 # room for, so that no channel's backlog takes the place of another's. A send that a merge decides
 # about just now is left to the next turn. While a send is offered or in a puller's hands, its
 # customer's later sends of that channel wait, those of others do not.
+# `|| ''`: the look for what is due earlier goes by the customer. Before the table's first ANALYZE,
+# PostgreSQL would rather go through the channel's whole backlog for each send.
 _OPEN = """
 SELECT turn.send_key, turn.customer_id, turn.name, turn.payload, turn.outcome_attempt, turn.due,
     coalesce(r.expires, turn.expires), turn.partition, turn.channel, turn.test, turn.address,
@@ -60,7 +62,7 @@ CROSS JOIN LATERAL (
             SELECT FROM wayfare.outbox p JOIN wayfare.send_holds q USING (send_key)
             WHERE p.customer_id = o.customer_id
                 AND p.due <= o.due AND (p.due, p.send_key) < (o.due, o.send_key)
-                AND coalesce(p.fallback, p.channel) = c.name
+                AND coalesce(p.fallback, p.channel) || '' = c.name
                 AND (p.outcome IS NULL OR p.outcome IN ('NotAccepted', 'Held'))
                 AND p.attempt <= p.outcome_attempt
                 AND NOT q.by_rule
@@ -74,7 +76,7 @@ CROSS JOIN LATERAL (
             SELECT FROM wayfare.outbox p LEFT JOIN wayfare.send_holds q USING (send_key)
             WHERE p.customer_id = o.customer_id
                 AND p.due <= o.due AND (p.due, p.send_key) < (o.due, o.send_key)
-                AND coalesce(p.fallback, p.channel) = ANY(%(all)s)
+                AND coalesce(p.fallback, p.channel) || '' = ANY(%(all)s)
                 AND (p.outcome IS NULL OR p.outcome IN ('NotAccepted', 'Held'))
                 AND p.attempt <= p.outcome_attempt
                 AND (q.until IS NULL OR q.until <= %(now)s)
