@@ -10,7 +10,7 @@ import msgspec
 
 from wayfare_engine.facts import Ack, Acknowledged, CommittedWriter, Fact, NotAcknowledged, Why
 from wayfare_engine.ledger.bodies import Event
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
+from wayfare_engine.web.decoding import MALFORMED, decoded, malformed, wrong_field, wrong_types
 from wayfare_engine.web.problems import Problem
 
 PATH = "/v1/events"
@@ -97,12 +97,7 @@ def not_acknowledged(error: NotAcknowledged) -> Problem:
 def decode(raw: bytes, now: datetime) -> Sequence[Fact]:
     """One event or an array of them, strictly; raises Problem 400 for what is no JSON and 422 for
     what is of another shape."""
-    try:
-        request = _request.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    request = decoded(_request, raw)
     if isinstance(request, EventRequest):
         return [_fact(request, "$", now)]
     return [_fact(event, f"$[{place}]", now) for place, event in enumerate(request)]

@@ -12,7 +12,7 @@ import msgspec
 from wayfare_engine.api.events import acknowledged
 from wayfare_engine.facts import Ack, CommittedWriter, Fact
 from wayfare_engine.ledger.bodies import ListMember
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
+from wayfare_engine.web.decoding import decoded, wrong_field
 from wayfare_engine.web.problems import FieldError, Problem
 
 PATH = "/v1/lists/{name}"
@@ -65,12 +65,7 @@ def decode(raw: bytes, name: str, now: datetime) -> list[Fact]:
     except msgspec.ValidationError:
         detail = f"a list's name has small letters, digits and dashes, and {name!r} has not"
         raise Problem(404, "unknown-list", detail, (FieldError("name", "wrong"),)) from None
-    try:
-        request = _request.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    request = decoded(_request, raw)
     if isinstance(request, MemberRequest):
         return [_fact(request, name, "$", now)]
     return [_fact(one, name, f"$[{place}]", now) for place, one in enumerate(request)]

@@ -12,7 +12,7 @@ import msgspec
 from wayfare_engine.api.events import acknowledged
 from wayfare_engine.facts import Ack, CommittedWriter, Fact
 from wayfare_engine.ledger.bodies import OptOut
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
+from wayfare_engine.web.decoding import decoded, wrong_field
 
 PATH = "/v1/opt-outs"
 #: Opt-outs in one request.
@@ -73,12 +73,7 @@ async def write_opt_outs(
 def decode(raw: bytes, now: datetime) -> list[Fact]:
     """One opt-out or an array of them, strictly; raises Problem 400 for what is no JSON and 422 for
     what is of another shape."""
-    try:
-        request = _request.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    request = decoded(_request, raw)
     if isinstance(request, OptOutRequest):
         return [_fact(request, "$", now)]
     return [_fact(one, f"$[{place}]", now) for place, one in enumerate(request)]

@@ -24,7 +24,7 @@ from wayfare_engine.outbox.acknowledging import Acknowledgement, Known, Settled,
 from wayfare_engine.outbox.fetching import Given, NoSuchChannel, NotActing, RightToAct
 from wayfare_engine.resources import parse_duration
 from wayfare_engine.store.postgresql import Away, Postgresql
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
+from wayfare_engine.web.decoding import decoded, wrong_field
 from wayfare_engine.web.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -226,12 +226,7 @@ async def _write(
 
 def decode(raw: bytes) -> list[Acknowledgement]:
     """An array of acknowledgements, each of another send. Raises Problem 400 and 422."""
-    try:
-        requests = _batch.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    requests = decoded(_batch, raw)
     seen: set[str] = set()
     for place, one in enumerate(requests):
         for name in ("send_key", "lease", "provider_id", "detail"):

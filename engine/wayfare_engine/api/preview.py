@@ -11,7 +11,7 @@ import structlog
 
 from wayfare_engine.api.sends import checked_content, known_channel
 from wayfare_engine.content import Renderer, RenderProblem
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_types
+from wayfare_engine.web.decoding import decoded
 from wayfare_engine.web.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -56,12 +56,7 @@ _content = msgspec.json.Decoder(dict[str, object])
 
 async def preview(raw: bytes, outgoing: Outgoing) -> bytes:
     """Body of the answer. Raises Problem."""
-    try:
-        request = _request.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    request = decoded(_request, raw)
     known_channel(request.channel, "$.channel", outgoing.channels())
     content = _content.decode(checked_content(request.content, "$.content"))
     renderer = outgoing.renderer(request.channel) or Renderer(None, None, lambda _: {})

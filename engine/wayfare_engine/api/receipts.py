@@ -17,7 +17,7 @@ from wayfare_engine.metrics import ReceiptMetrics
 from wayfare_engine.receipts import matching, signatures
 from wayfare_engine.receipts.matching import Said
 from wayfare_engine.store.postgresql import Away, Postgresql
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
+from wayfare_engine.web.decoding import decoded, wrong_field
 from wayfare_engine.web.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -137,12 +137,7 @@ async def write_said(
 def decode(raw: bytes, channel: str, now: datetime) -> list[Said]:
     """One receipt or an array of them; raises Problem 400 for what is no JSON and 422 for what is
     of another shape. Fields that are not known are ignored."""
-    try:
-        request = _request.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    request = decoded(_request, raw)
     if isinstance(request, ReceiptRequest):
         return [said(request, channel, "$", now)]
     return [said(one, channel, f"$[{place}]", now) for place, one in enumerate(request)]

@@ -16,7 +16,7 @@ from wayfare_engine.outbox.plan import PlannedSend
 from wayfare_engine.outbox.plan_async import plan_send_async
 from wayfare_engine.resources import parse_duration
 from wayfare_engine.store.postgresql import Away, Postgresql
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
+from wayfare_engine.web.decoding import MALFORMED, decoded, malformed, wrong_field, wrong_types
 from wayfare_engine.web.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -105,12 +105,7 @@ async def write_sends(
 def decode(raw: bytes, channels: Collection[str], now: datetime) -> Sequence[PlannedSend]:
     """One send or an array of them, strictly; raises Problem 400 for what is no JSON and 422 for
     what is of another shape, or names a channel that there is not."""
-    try:
-        request = _request.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    request = decoded(_request, raw)
     if isinstance(request, SendRequest):
         return [_planned(request, "$", channels, now)]
     return [_planned(one, f"$[{place}]", channels, now) for place, one in enumerate(request)]

@@ -17,7 +17,7 @@ from wayfare_engine.store.postgresql import Away, Postgresql
 from wayfare_engine.tasks import rules, storage
 from wayfare_engine.tasks.rules import Conflict, NoSuchOutcome, Standing
 from wayfare_engine.tasks.storage import NoSuchTask, Wanted
-from wayfare_engine.web.decoding import MALFORMED, malformed, wrong_field, wrong_types
+from wayfare_engine.web.decoding import decoded, wrong_field
 from wayfare_engine.web.problems import Problem
 
 PATH = "/v1/tasks"
@@ -164,12 +164,7 @@ async def change(
 
 
 def _decoded(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T:
-    try:
-        said = decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise wrong_types(error) from None
-    except MALFORMED as error:
-        raise malformed(error) from None
+    said = decoded(decoder, raw)
     for name, most in (("by", " "), ("outcome", " "), ("note", "\x01")):
         text: Any = getattr(said, name, None)
         if any(char < most for char in text or ""):

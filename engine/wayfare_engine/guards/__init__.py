@@ -3,7 +3,6 @@
 from wayfare_engine.guards.backoff import FullJitter
 from wayfare_engine.guards.breaker import Breaker
 from wayfare_engine.guards.breaker_limits import BreakerLimits
-from wayfare_engine.guards.bulkhead import Bulkhead, Full, Place
 from wayfare_engine.guards.limits import BadLimit
 from wayfare_engine.guards.rate_limit import RateLimit
 from wayfare_engine.guards.retry_budget import RetryBudget, Spent
@@ -16,15 +15,12 @@ __all__ = [
     "BadLimit",
     "Breaker",
     "BreakerLimits",
-    "Bulkhead",
     "Change",
     "Counts",
-    "Full",
     "FullJitter",
     "Manual",
     "Outcome",
     "Permit",
-    "Place",
     "RateLimit",
     "Refused",
     "RetryBudget",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import msgspec
 
@@ -10,7 +11,21 @@ from wayfare_engine.web.problems import FieldError, Problem
 
 #: What decoding may raise for bytes that anybody can send, beside msgspec.ValidationError.
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
+T = TypeVar("T")
 _PLACE = re.compile(r"(?P<message>.*) - at `(?P<path>[^`]*)`\Z", re.DOTALL)
+
+
+def decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+    """A body in the decoder's shape.
+
+    Raises Problem: 400 for what is no JSON, 422 with the place for what is of another shape.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise wrong_types(error) from None
+    except MALFORMED as error:
+        raise malformed(error) from None
 
 
 def wrong_types(error: msgspec.ValidationError, inside: str = "$") -> Problem:
