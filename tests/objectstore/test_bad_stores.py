@@ -27,6 +27,13 @@ from wayfare_engine.objectstore.marker import FORMAT, Marker, check, claim
 from wayfare_engine.objectstore.probe import prove
 
 
+@pytest.fixture
+def store(faults: FaultStore, url: str) -> ObjectStore:
+    """The place through the proxy. Nothing here is about a store that does not answer, so that it
+    may be slow."""
+    return open_store(url, options=faults.options("a"), retries=0, timeout_seconds=30.0)
+
+
 def test_a_good_store_is_proved_and_left_as_it_was(direct: ObjectStore) -> None:
     direct.put("journal/x", b"")
     prove(direct, "n1")

@@ -59,12 +59,12 @@ def hand_over(
     answers: dict[str, Answer] = {}
     longest = window if channel.timeout is None else min(window, channel.timeout)
     for _ in range(2):
+        # What has its answer keeps it, whatever the time is by now.
+        left = [send for send in sends if answers.get(send.send_key, _LATE).result is Result.LATE]
         # The wait for the store may have been long.
         at = clock()
-        for send in sends:
-            if any(end is not None and at >= end for end in (send.expires, send.known_until)):
-                answers[send.send_key] = _OVER
-        left = [send for send in sends if answers.get(send.send_key, _LATE).result is Result.LATE]
+        answers |= {send.send_key: _OVER for send in left if _is_over(send, at)}
+        left = [send for send in left if not _is_over(send, at)]
         if not left:
             break
         came = _hand_over(
@@ -113,6 +113,10 @@ def _hand_over(
         answers = [host.hand_over(one) for one in what]
     _after()
     return answers
+
+
+def _is_over(send: Send, at: datetime) -> bool:
+    return any(end is not None and at >= end for end in (send.expires, send.known_until))
 
 
 def _final(answer: Answer) -> Answer:
