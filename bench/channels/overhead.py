@@ -3,9 +3,11 @@
 `overhead_us`: the processor's time from putting `count` sends into a channel's lane until all have
 ended, a send, with everything around the call: places and queue, rate, breaker, retry budget, the
 right to act, and the accounting of what is under way. The host is in this process, takes one send a
-call and accepts it at once. `overhead_batched_us`: the same in calls of 100. The baseline, measured
-in turns with them, is a thread pool of as many threads that calls the host for each send and guards
-nothing: `overhead_vs_pool` is their ratio.
+call and accepts it at once; the channel has one place, so that only what the guards cost is seen.
+`overhead_crowded_us`: the same with 16 places, whose threads get in each other's way as they never
+do when a call takes a network's time. `overhead_batched_us`: with 16 places and calls of 100. The
+baseline, measured in turns with them, is a thread pool of 16 threads that calls the host for each
+send and guards nothing: `overhead_crowded_vs_pool` is their ratio.
 """
 
 from __future__ import annotations
@@ -64,17 +66,19 @@ class Accepting:
 def measure(scale: float) -> dict[str, Any]:
     """The figures, over nine rounds of `scale` of 5,000 sends; microseconds a send."""
     count = max(500, int(COUNT * scale))
-    seen: dict[str, list[float]] = {"one": [], "batched": [], "pool": []}
+    seen: dict[str, list[float]] = {"one": [], "crowded": [], "batched": [], "pool": []}
     for _ in range(ROUNDS):
         seen["pool"].append(_pool(count))
-        seen["one"].append(_guarded(count, 1))
-        seen["batched"].append(_guarded(count, 100))
+        seen["one"].append(_guarded(count, 1, places=1))
+        seen["crowded"].append(_guarded(count, 1, places=THREADS))
+        seen["batched"].append(_guarded(count, 100, places=THREADS))
     us = {name: median(times) / count * 1e6 for name, times in seen.items()}
     return {
         "overhead_us": round(us["one"], 1),
+        "overhead_crowded_us": round(us["crowded"], 1),
         "overhead_batched_us": round(us["batched"], 1),
         "overhead_pool_us": round(us["pool"], 1),
-        "overhead_vs_pool": round(us["one"] / us["pool"], 2),
+        "overhead_crowded_vs_pool": round(us["crowded"] / us["pool"], 2),
         "overhead_batched_vs_pool": round(us["batched"] / us["pool"], 2),
     }
 
@@ -84,11 +88,11 @@ def _sends(count: int) -> list[Send]:
     return [Send(f"key-{n}", f"customer-{n}", "sms", '{"a":1}', 1, at) for n in range(count)]
 
 
-def _guarded(count: int, most: int) -> float:
+def _guarded(count: int, most: int, *, places: int) -> float:
     sends, guard, under_way = _sends(count), Guard(), UnderWay(boottime)
     guard.extend(boottime() + 3600)
     rate = Rate(10_000_000, 1.0)
-    channel = Channel("sms", Accepting(most), Key(3600.0), concurrency=THREADS, rate=rate)
+    channel = Channel("sms", Accepting(most), Key(3600.0), concurrency=places, rate=rate)
     channels = {"sms": channel}
     calls = Calls(
         channels,

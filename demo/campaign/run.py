@@ -105,13 +105,15 @@ class Campaign:
     async def run(self) -> dict[str, Any]:
         """All of it."""
         with self._steps.step("a campaign of sends") as note:
-            await self._until_known(lambda answer: answer["open_channels"] == [], 60)
+            await self._until_known(_all_closed, 60)
             earlier = await self._standings()
             idle = await self._decide_for(5.0)
             planned = await self._plan()
             before = await self._decide_until(lambda r: _taken(r) >= self._sends // 2)
             note.text = f"{planned:,} planned, half of them sent"
         with self._steps.step("one channel hangs") as note:
+            # What opens from here on opens because of the fault.
+            await self._until_known(_all_closed, 60)
             await self._mode("hang")
             fault = Fault(time.monotonic())
             during = await self._during(fault)
@@ -133,6 +135,9 @@ class Campaign:
             "repeats_dropped_by_receiver": record["push"]["repeats"] + record["mail"]["repeats"],
             "unknown": ends.get("unknown", 0),
             "fallback_used": through_mail,
+            "decisions_without_a_channel_before_fault": sum(
+                not _all_closed(answer) for _, answer in before.given
+            ),
             "breaker_opened_after_s": fault.known_after and round(fault.known_after, 2),
             "decision_p99_ratio_during_fault": round(faulty / calm, 2) if calm and faulty else None,
         }
@@ -253,6 +258,10 @@ class Campaign:
             )
         )
         return found
+
+
+def _all_closed(answer: dict[str, Any]) -> bool:
+    return not answer["open_channels"]
 
 
 def _taken(record: dict[str, Any]) -> int:

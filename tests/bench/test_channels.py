@@ -18,5 +18,4 @@ def test_every_figure_is_measured_and_nothing_is_far_from_its_bar() -> None:
     assert not missing, f"nothing was measured for {missing}"
     for name, bar in AT_LEAST.items():
         assert found[name] >= bar, f"{name}: {found[name]}"
-    # In calls of a hundred, all guards cost a send less than the pool's one call alone, nearly.
-    assert found["overhead_batched_vs_pool"] < found["overhead_vs_pool"]
+    assert found["overhead_batched_vs_pool"] < found["overhead_crowded_vs_pool"]

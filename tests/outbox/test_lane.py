@@ -104,6 +104,36 @@ def test_a_call_takes_as_many_as_the_host_takes_and_waits_for_none() -> None:
     assert [len(keys) for keys in seen.calls] == [1, 4, 2]
 
 
+def test_batches_together_have_no_more_sends_than_may_be_at_once() -> None:
+    seen = Seen()
+    with lane(seen, most=4, concurrency=6, at_once=6, queue=3) as one:
+        assert one.room(under_way=0) == 6 + 3
+        one.put([send(n) for n in range(9)], 0)
+        until(lambda: seen.called() == 6, what="as many as may be")
+        stays(lambda: seen.called() == 6, lambda: one.put([], 0))
+    assert seen.called() == 9
+    assert max(map(len, seen.calls)) == 4
+
+
+def test_a_place_that_is_free_again_is_taken_though_a_question_comes_first() -> None:
+    seen = Seen()
+    asked, answer = threading.Event(), threading.Event()
+
+    def question() -> None:
+        asked.set()
+        assert answer.wait(30)
+
+    with lane(seen, most=2, concurrency=3, at_once=2) as one:
+        one.put([send(n) for n in range(2)], 0)
+        until(lambda: seen.called() == 2, what="both places are taken")
+        one.put([send(2)], 0)
+        one.ask(question)
+        assert asked.wait(30)
+        seen.let_go.set()
+        until(lambda: seen.called() == 3, what="the one that waited")
+        answer.set()
+
+
 def test_a_batch_stays_below_what_a_host_reads() -> None:
     seen = Seen()
     large = '{"text": "' + "x" * 200_000 + '"}'

@@ -187,8 +187,9 @@ class Channel:
 
     `same_account`: both sites use one account at the provider, so that a key or a question from
     either means the same there. `concurrency` is the number of calls of the host at a time (one
-    call is one send, or one batch where the host takes them), `queue` how many sends may wait for
-    one: more are not dispatched. `rate` spaces them out. `timeout` is the longest time of one call
+    call is one send, or one batch where the host takes them), `at_once` the number of sends in all
+    of them together (None: no bound of its own), `queue` how many sends may wait for a place: more
+    are not dispatched. `rate` spaces them out. `timeout` is the longest time of one call
     in seconds, where it is less than H.
     `ahead` is how many sends may be dispatched and without an outcome: a worker that dies leaves so
     many in doubt, which for a provider that can neither tell a repeat nor be asked are `Unknown`
@@ -204,6 +205,7 @@ class Channel:
     guard: Guard = "Journaled"
     same_account: bool = True
     concurrency: int = 8
+    at_once: int | None = None
     ahead: int | None = None
     retry: Retry = field(default_factory=Retry)
     fallback: str | None = None

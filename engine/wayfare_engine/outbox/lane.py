@@ -63,7 +63,10 @@ class Lane:
     def room(self, under_way: int) -> int:
         """How many more may be dispatched, with so many under way."""
         channel = self._channel
-        places = channel.concurrency * self._most + channel.queue
+        places = channel.concurrency * self._most
+        if channel.at_once is not None:
+            places = min(places, channel.at_once)
+        places += channel.queue
         if channel.most_ahead is not None:
             places = min(places, channel.most_ahead)
         if self._limit is not None:
@@ -133,9 +136,12 @@ class Lane:
                 self._changed.wait(pause)
                 self._idle -= 1
 
-    def _take(self) -> tuple[Callable[[], None] | None, float]:
-        """What is to be done with the first that wait, or the seconds to wait with them."""
+    def _take(self) -> tuple[Callable[[], None] | None, float | None]:
+        """What is to be done with the first that wait, or the seconds to wait with them (None:
+        until a call ends)."""
         count = self._fitting()
+        if not count:
+            return None, None
         if self._limit is not None and not self._stopping:
             granted, pause = self._limit.take_some(count)
             if not granted:
@@ -146,12 +152,15 @@ class Lane:
         return lambda: self._made(batch), 0.0
 
     def _fitting(self) -> int:
-        """How many of those that wait fit into one call."""
+        """How many of those that wait fit into one call now."""
+        most = self._most
+        if self._channel.at_once is not None:
+            most = min(most, self._channel.at_once - self._calling)
         count, size = 0, 0
         for one in self._waiting:
             payload = one.send.payload
             size += len(payload) * (1 if payload.isascii() else 4)
-            if count and (count == self._most or size > _MOST_BYTES):
+            if count >= most or (count and size > _MOST_BYTES):
                 break
             count += 1
         return count
@@ -172,5 +181,8 @@ class Lane:
         finally:
             with self._changed:
                 self._calling -= len(batch)
+                if self._waiting and self._idle:
+                    # There is a place again, and this thread may be given something else first.
+                    self._changed.notify()
             if self._limit is not None and made < len(batch):
                 self._limit.give_back(len(batch) - made)

@@ -89,7 +89,9 @@ class Built:
             guard=self.guard,
             # What is a task at one site is the same task at the other.
             same_account=self.spec.shared_account or self._is("task"),
+            # A provider sees sends, not calls of the host, which may each have a hundred.
             concurrency=limits.concurrency,
+            at_once=limits.concurrency,
             retry=Retry(
                 pause=_seconds(retry.initial_delay),
                 longest_pause=_seconds(retry.max_delay),
