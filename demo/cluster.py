@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -33,13 +34,24 @@ def lab_impossible() -> str | None:
 
 @dataclass
 class Cluster:
-    """kubectl and helm pointed at one cluster."""
+    """kubectl, helm and `wayfare` pointed at one cluster, which is the site of this name."""
 
     steps: Steps
+    kubeconfig: str
+    site: str = SITE
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a command that works on this cluster."""
+        return {**self.steps.environment, "KUBECONFIG": self.kubeconfig}
+
+    def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """`Steps.run`, on this cluster."""
+        return self.steps.run(*command, extra={"KUBECONFIG": self.kubeconfig}, **options)
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
         """Run kubectl; returns what it printed."""
-        return self.steps.run("kubectl", *arguments, **options).stdout
+        return str(self.run("kubectl", *arguments, **options).stdout)
 
     def get(self, *arguments: str) -> Any:
         """`kubectl get … -o json`, decoded."""
@@ -50,11 +62,11 @@ class Cluster:
         repository, _, tag = reference.rpartition(":")
         self.namespace(NAMESPACE)
         self.end_interrupted_install()
-        self.steps.run(
+        self.run(
             *("helm", "upgrade", "--install", RELEASE, str(TOP / "helm" / "wayfare")),
             *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "5m"),
             *("--set-string", f"image.repository={repository}", "--set-string", f"image.tag={tag}"),
-            *("--set", f"namespaces={{{NAMESPACE}}}", "--set", "site=demo"),
+            *("--set", f"namespaces={{{NAMESPACE}}}", "--set", f"site={self.site}"),
         )
         self.kubectl(
             *("wait", "--for=condition=Established", "--timeout=60s"),
@@ -63,14 +75,14 @@ class Cluster:
 
     def end_interrupted_install(self) -> None:
         """What a helm that was killed left: helm itself refuses to go on from there."""
-        found = self.steps.run("helm", "list", "-n", SYSTEM, "--pending", "-o", "json").stdout
+        found = self.run("helm", "list", "-n", SYSTEM, "--pending", "-o", "json").stdout
         for release in json.loads(found):
             if release["name"] != RELEASE:
                 continue
             if release["status"] == "pending-install":
-                self.steps.run("helm", "uninstall", RELEASE, "-n", SYSTEM, "--wait")
+                self.run("helm", "uninstall", RELEASE, "-n", SYSTEM, "--wait")
             else:
-                self.steps.run("helm", "rollback", RELEASE, "-n", SYSTEM, "--wait")
+                self.run("helm", "rollback", RELEASE, "-n", SYSTEM, "--wait")
 
     def namespace(self, name: str) -> None:
         """Make a namespace unless it is there."""
@@ -219,22 +231,20 @@ def find_tools(steps: Steps) -> None:
     steps.environment["PATH"] = f"{folder}{os.pathsep}{steps.environment.get('PATH', '')}"
 
 
-def lab_site(steps: Steps) -> Cluster:
-    """Bring up the lab's site; StepFailed with `lacking` when the machine cannot."""
-    steps.run(WAYFARE, "lab", "up", "--sites", SITE, show=True, timeout=1800)
-    path = steps.run(WAYFARE, "lab", "kubeconfig", SITE, "--path").stdout.strip()
-    steps.environment["KUBECONFIG"] = path
+def lab_site(steps: Steps, site: str = SITE) -> Cluster:
+    """Bring up a site of the lab; StepFailed with `lacking` when the machine cannot."""
+    steps.run(WAYFARE, "lab", "up", "--sites", site, show=True, timeout=1800)
+    path = steps.run(WAYFARE, "lab", "kubeconfig", site, "--path").stdout.strip()
     find_tools(steps)
-    return Cluster(steps)
+    return Cluster(steps, path, site)
 
 
 def given_cluster(steps: Steps, kubeconfig: Path) -> Cluster:
     """Any cluster, by its kubeconfig."""
     if not kubeconfig.is_file():
         raise StepFailed(f"there is no kubeconfig at {kubeconfig}")
-    steps.environment["KUBECONFIG"] = str(kubeconfig.resolve())
     find_tools(steps)
-    cluster = Cluster(steps)
+    cluster = Cluster(steps, str(kubeconfig.resolve()))
     version = json.loads(cluster.kubectl("version", "-o", "json"))["serverVersion"]
     minor = int("".join(filter(str.isdigit, version["minor"])))
     if (int(version["major"]), minor) < (1, 34):
@@ -248,9 +258,9 @@ def build_image(steps: Steps) -> str:
     return made.stdout.strip().splitlines()[-1]
 
 
-def load_image(steps: Steps, reference: str, load: str | None) -> None:
+def load_image(cluster: Cluster, reference: str, load: str | None) -> None:
     """Bring the image onto the cluster's nodes: by the given command, or into the lab's site."""
-    command = shlex.split(load) if load else [WAYFARE, "lab", "load-image", "--site", SITE]
+    command = shlex.split(load) if load else [WAYFARE, "lab", "load-image", "--site", cluster.site]
     if command[0] == "wayfare":
         command[0] = WAYFARE
-    steps.run(*command, reference, timeout=900)
+    cluster.run(*command, reference, timeout=900)

@@ -49,7 +49,7 @@ def _clean(kubeconfig: Path, steps: Steps) -> None:
             cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
         note.text = f"{NAMESPACE}, {OUTSIDE} and all in them"
     with steps.step("chart") as note:
-        steps.run("helm", "uninstall", RELEASE, "-n", SYSTEM, "--ignore-not-found", "--wait")
+        cluster.run("helm", "uninstall", RELEASE, "-n", SYSTEM, "--ignore-not-found", "--wait")
         cluster.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=120s")
         note.text = f"{RELEASE} and {SYSTEM}"
     with steps.step("kinds") as note:

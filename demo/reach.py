@@ -54,7 +54,7 @@ def service_url(cluster: Cluster, namespace: str, name: str) -> Iterator[tuple[s
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=cluster.steps.environment,
+        env=cluster.environment,
     )
     try:
         assert forward.stdout is not None

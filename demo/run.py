@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     steps = Steps(console, TOP / "build" / "demo.log")
     began = time.monotonic()
     try:
-        result, by_slot = _run(arguments, steps)
+        result, by_slot, kubeconfig = _run(arguments, steps)
     except StepFailed as failed:
         console.print(f"\n{steps.current}: failed. {failed}", markup=False, style="red")
         if failed.look:
@@ -69,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(
         f"\n{arguments.json} written, {time.monotonic() - began:.0f} s in all", markup=False
     )
-    if result.mode is None:
+    if kubeconfig is not None:
         console.print(
             f"It goes on running: kubectl -n {NAMESPACE} get wayfare  "
-            f"(KUBECONFIG={steps.environment['KUBECONFIG']}). `make demo-down` removes it.",
+            f"(KUBECONFIG={kubeconfig}). `make demo-down` removes it.",
             markup=False,
         )
     return 0
@@ -96,7 +96,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _run(arguments: argparse.Namespace, steps: Steps) -> tuple[Result, dict[str, Counter[str]]]:
+def _run(
+    arguments: argparse.Namespace, steps: Steps
+) -> tuple[Result, dict[str, Counter[str]], str | None]:
+    """What is to be shown, and the kubeconfig of what goes on running."""
     customers = _customers(arguments.customers, steps)
     why = "--process was given" if arguments.process else None
     if why is None and arguments.cluster is None:
@@ -109,8 +112,8 @@ def _run(arguments: argparse.Namespace, steps: Steps) -> tuple[Result, dict[str,
                 raise
             why = str(failed)
         else:
-            return _on_cluster(cluster, customers, arguments, steps)
-    return run_as_process(steps, customers, why, asked=ASKED)
+            return *_on_cluster(cluster, customers, arguments, steps), cluster.kubeconfig
+    return *run_as_process(steps, customers, why, asked=ASKED), None
 
 
 def _customers(given: Path | None, steps: Steps) -> Path:
@@ -145,7 +148,7 @@ def _on_cluster(
         if arguments.cluster is not None and not arguments.load:
             note.text = "no --load given: the nodes must have it or pull it"
         else:
-            load_image(steps, reference, arguments.load)
+            load_image(cluster, reference, arguments.load)
             note.text = "onto the cluster's node"
     with steps.step("chart") as note:
         cluster.install(reference)
@@ -159,7 +162,7 @@ def _on_cluster(
         note.text = f"Ready, {len(cluster.serve_pods())} serving pods"
     computed = cluster.segment_times()
     with steps.step("import customers") as note:
-        loaded = _import(customers, steps)
+        loaded = _import(cluster, customers)
         note.text = f"{loaded['customers']:,} customers ({loaded['added']:,} new)"
     # After the import: a Segment's status shows a new size at most once a minute.
     with steps.step("examples/bank") as note:
@@ -173,7 +176,7 @@ def _on_cluster(
     with steps.step("channels") as note:
         campaign.set_up(cluster, reference)
         note.text = "push and mail, and a receiver that they lead to"
-    key = _key(steps)
+    key = _key(cluster)
     with engine_url(cluster) as (url, how):
         answers, seconds, explained = asyncio.run(
             _ask_edit_explain(cluster, url, how, key, loaded["customers"], steps)
@@ -195,8 +198,8 @@ def _on_cluster(
     return result, answers.by_slot()
 
 
-def _import(customers: Path, steps: Steps) -> dict[str, Any]:
-    done = steps.run(
+def _import(cluster: Cluster, customers: Path) -> dict[str, Any]:
+    done = cluster.run(
         *(WAYFARE, "import", "customers", str(customers), "--engine", ENGINE),
         *("-n", NAMESPACE, "--json"),
     )
@@ -204,9 +207,9 @@ def _import(customers: Path, steps: Steps) -> dict[str, Any]:
     return result
 
 
-def _key(steps: Steps) -> str:
-    with steps.step("API key") as note:
-        done = steps.run(
+def _key(cluster: Cluster) -> str:
+    with cluster.steps.step("API key") as note:
+        done = cluster.run(
             *(WAYFARE, "keys", "create", "--engine", ENGINE, "-n", NAMESPACE, "--name", "demo"),
             *(
                 "--scope",
