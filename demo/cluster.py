@@ -57,8 +57,9 @@ class Cluster:
         """`kubectl get … -o json`, decoded."""
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
-    def install(self, reference: str) -> None:
-        """The chart, with this image, serving the bank's namespace."""
+    def install(self, reference: str, *, recovery: bool = False) -> None:
+        """The chart, with this image, serving the bank's namespace. `recovery`: the operator is
+        given the object store, by a Secret that is there already."""
         repository, _, tag = reference.rpartition(":")
         self.namespace(NAMESPACE)
         self.end_interrupted_install()
@@ -67,6 +68,7 @@ class Cluster:
             *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "5m"),
             *("--set-string", f"image.repository={repository}", "--set-string", f"image.tag={tag}"),
             *("--set", f"namespaces={{{NAMESPACE}}}", "--set", f"site={self.site}"),
+            *(("--set", "recovery.objectStore.secretName=recovery") if recovery else ()),
         )
         self.kubectl(
             *("wait", "--for=condition=Established", "--timeout=60s"),

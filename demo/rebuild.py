@@ -237,7 +237,6 @@ class Recording:
             note.text = f"{len(effects):,} received, none twice; {unknown} unknown, listed"
 
     def _explain_again(self, before: dict[str, Any]) -> None:
-        self.steps.environment["WAYFARE_EPOCH"] = str(self.report.epoch)
         with (
             self.steps.step("explain decisions") as note,
             self._dev(None, "rebuilt") as (dev, url),

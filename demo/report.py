@@ -25,11 +25,13 @@ class Result:
     plan_digest: str
     explained: dict[str, Any]
     channels: dict[str, Any] | None = None
+    recovery: dict[str, Any] | None = None
     mode: str | None = None
 
     def document(self) -> dict[str, Any]:
         """As build/demo.json holds it."""
         whole = dict(vars(self))
+        whole |= whole.pop("recovery") or {}
         for name in ("channels", "mode"):
             if whole[name] is None:
                 del whole[name]
@@ -85,6 +87,15 @@ def show(result: Result, by_slot: dict[str, Counter[str]], console: Console) -> 
             shown = f"{value:,}" if isinstance(value, int) else str(value)
             sends.add_row(name.replace("_", " "), shown)
         console.print(sends)
+
+    if result.recovery is not None:
+        recovery = Table("recovery", title="A site is lost, and comes back", title_justify="left")
+        recovery.add_column("", justify="right")
+        for part, found in result.recovery.items():
+            for name, value in found.items():
+                shown = json.dumps(value) if isinstance(value, dict | list) else str(value)
+                recovery.add_row(f"{part}: {name.replace('_', ' ')}", escape(shown))
+        console.print(recovery)
 
     asked = result.decisions
     where = "one process" if result.mode else f"{result.pods} serving pods"

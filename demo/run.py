@@ -36,6 +36,8 @@ from demo.cluster import (
 from demo.customers import write as write_customers
 from demo.process import JOURNEY, NODE, run_as_process
 from demo.reach import engine_url
+from demo.recovery import run as recovery
+from demo.recovery.sites import Vault
 from demo.report import Result, show, write
 from demo.steps import TOP, WAYFARE, StepFailed, Steps
 
@@ -150,12 +152,15 @@ def _on_cluster(
         else:
             load_image(cluster, reference, arguments.load)
             note.text = "onto the cluster's node"
+    lab = arguments.cluster is None
     with steps.step("chart") as note:
-        cluster.install(reference)
+        vault = Vault.of_lab(steps) if lab else None
+        signing = recovery.prepare(cluster, vault) if vault is not None else ""
+        cluster.install(reference, recovery=lab)
         note.text = "helm upgrade --install wayfare: the operator runs"
     with steps.step("engine") as note:
         cluster.apply(EXAMPLES / "engine.yaml")
-        if arguments.cluster is None:
+        if lab:
             cluster.journal_to_vault()
         cluster.wait_rolled_out(reference)
         cluster.wait_ready(f"engine/{ENGINE}")
@@ -184,6 +189,10 @@ def _on_cluster(
         channels = asyncio.run(
             _campaign(cluster, url, key, loaded["customers"], steps, arguments.sends)
         )
+    told = None
+    if vault is not None:
+        other = recovery.second_site(cluster, reference, vault, signing)
+        told = recovery.run(cluster, other)
     (plan,) = answers.plans()
     result = Result(
         customers=loaded["customers"],
@@ -194,6 +203,7 @@ def _on_cluster(
         plan_digest=plan,
         explained=explained,
         channels=channels,
+        recovery=told,
     )
     return result, answers.by_slot()
 

@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 #: Folders whose tests use this clone's lab; one group.
 LAB = ("lab", "e2e")
 #: Folders that take minutes, with servers that are quick to start: a group a file.
-SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "unit")
+SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "report", "unit")
 #: Groups by how long they take, the longest first; others after them, as they are collected.
 FIRST = ("lab",)
 

@@ -42,7 +42,18 @@ class Fault:
 
 
 def set_up(cluster: Cluster, image: str) -> None:
-    """The receiver, and the channels that lead to it."""
+    """The receiver, and the channels that lead to it; returns when all are ready."""
+    declare(cluster, image)
+    # A new one has an empty record.
+    cluster.kubectl("-n", OUTSIDE, "rollout", "restart", "deployment/receiver")
+    cluster.kubectl(
+        *("-n", OUTSIDE, "rollout", "status", "deployment/receiver", "--timeout=120s"), timeout=150
+    )
+    cluster.wait_ready("channels.wayfare.dev", "journeys.wayfare.dev")
+
+
+def declare(cluster: Cluster, image: str) -> None:
+    """Apply them."""
     manifest = (HERE / "outside.yaml").read_text().replace("IMAGE", image)
     cluster.kubectl("apply", "-f", "-", stdin=manifest)
     made = cluster.kubectl(
@@ -61,13 +72,7 @@ def set_up(cluster: Cluster, image: str) -> None:
             "stringData": {"signing": key},
         }
         cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret))
-    # A new one has an empty record.
-    cluster.kubectl("-n", OUTSIDE, "rollout", "restart", "deployment/receiver")
-    cluster.kubectl(
-        "-n", OUTSIDE, "rollout", "status", "deployment/receiver", "--timeout=120s", timeout=150
-    )
     cluster.kubectl("apply", "-f", str(HERE / "channels.yaml"))
-    cluster.wait_ready("channels.wayfare.dev", "journeys.wayfare.dev")
 
 
 async def run(

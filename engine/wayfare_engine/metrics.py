@@ -216,6 +216,16 @@ class WorkerMetrics:
         )
         self.journal = JournalMetrics(self.registry)
         self.sends = SendMetrics(self.registry)
+        self.standby = StandbyMetrics(self.registry)
+        self.keeping = KeepingMetrics(self.registry)
+        self.epoch = Gauge(
+            "wayfare_site_epoch", "The epoch that the database is at", registry=self.registry
+        )
+        self.holds = Gauge(
+            "wayfare_site_holds_epoch",
+            "1 while this site's database writes under its epoch",
+            registry=self.registry,
+        )
 
 
 class SendMetrics:
@@ -257,6 +267,67 @@ class SendMetrics:
             "wayfare_may_send_seconds",
             "Seconds that the right to act lasts as of the last look; 0: it is not held",
             registry=registry,
+        )
+
+
+class StandbyMetrics:
+    """How a site that does not hold its epoch follows the one that does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.following = Gauge(
+            "wayfare_standby_following", "1 in a worker that follows", registry=registry
+        )
+        self.lag_rows = Gauge(
+            "wayfare_standby_lag_rows",
+            "Rows of the acting site, by its newest beat, that are not applied here",
+            registry=registry,
+        )
+        self.lag_seconds = Gauge(
+            "wayfare_standby_lag_seconds",
+            "For how long this database has not been at the journal's end",
+            registry=registry,
+        )
+        self.position = Gauge(
+            "wayfare_standby_position",
+            "Position up to which a chain is applied here",
+            ["site", "epoch"],
+            registry=registry,
+        )
+        self.rows = Counter(
+            "wayfare_standby_rows_total", "Rows that were applied", registry=registry
+        )
+        self.segments = Counter(
+            "wayfare_standby_segments_total", "Segments that were applied", registry=registry
+        )
+        self.apply_seconds = Counter(
+            "wayfare_standby_apply_seconds_total", "Time of the rounds", registry=registry
+        )
+        self.failures = Counter(
+            "wayfare_standby_failures_total", "Rounds that failed", registry=registry
+        )
+        self.problem = Gauge(
+            "wayfare_standby_problem", "1 while following does not get on", registry=registry
+        )
+
+
+class KeepingMetrics:
+    """Checkpoints (`checkpoint`) and snapshots (`snapshot`) that this worker took."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.taken = Counter(
+            "wayfare_kept_total", "Checkpoints and snapshots taken", ["what"], registry=registry
+        )
+        self.failures = Counter(
+            "wayfare_kept_failures_total", "Those that failed", ["what"], registry=registry
+        )
+        self.seconds = Gauge(
+            "wayfare_kept_seconds", "Time that the last one took", ["what"], registry=registry
+        )
+        self.taken_at = Gauge(
+            "wayfare_kept_timestamp_seconds", "When the last was taken", ["what"], registry=registry
+        )
+        self.snapshot_rows = Gauge(
+            "wayfare_snapshot_rows", "Journal rows the last snapshot stands for", registry=registry
         )
 
 

@@ -39,7 +39,6 @@ class Settings(BaseSettings):
 
     engine: str = "default/engine"
     site: str = "local"
-    epoch: int = 1
     postgresql_dsn: str
     postgresql_direct_dsn: str | None = None
     postgresql_password: str | None = Field(default=None, repr=False)
@@ -78,6 +77,11 @@ class Settings(BaseSettings):
     hand_over_seconds: float = Field(default=5.0, gt=0, le=60)
     beat_seconds: float = Field(default=5.0, gt=0, le=60)
     seal_seconds: float = Field(default=0.2, gt=0, le=60)
+    standby_follow: bool = True
+    standby_follow_seconds: float = Field(default=0.5, gt=0, le=60)
+    checkpoint_seconds: float = Field(default=3600.0, ge=0)
+    snapshot_seconds: float = Field(default=6 * 3600.0, ge=0)
+    snapshot_keep: int = Field(default=3, ge=1)
     plan_retention_seconds: float = Field(default=30 * 86400.0, ge=60)
 
     @property

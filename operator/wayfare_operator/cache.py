@@ -14,12 +14,19 @@ from wayfare_engine.resources import (
     Channel,
     Engine,
     Journey,
+    RecoveryPlan,
     ResourceError,
     Segment,
     parse,
     spec_digest,
 )
-from wayfare_operator.desired.metadata import CHANNEL_LABEL, DESIRED_ANNOTATION, ENGINE_LABEL
+from wayfare_operator.desired.metadata import (
+    CHANNEL_LABEL,
+    DESIRED_ANNOTATION,
+    ENGINE_LABEL,
+    PLAN_LABEL,
+    RUN_LABEL,
+)
 from wayfare_operator.kube.kinds import Kind, Object, Ref, ref_of
 
 _KEPT_METADATA = (
@@ -32,7 +39,10 @@ _KEPT_METADATA = (
     "annotations",
     "deletionTimestamp",
     "ownerReferences",
+    "creationTimestamp",
 )
+_PARSED_METADATA = ("name", "namespace", "uid", "generation", "annotations", "creationTimestamp")
+"""What the models of our own kinds are given of it."""
 
 
 def version_of(obj: Object) -> int:
@@ -66,7 +76,7 @@ def _entry(ref: Ref, obj: Object, previous: Entry | None) -> Entry:
     else:
         resource, error, digest = None, None, None
         try:
-            kept = {key: metadata[key] for key in _KEPT_METADATA[:4] if key in metadata}
+            kept = {key: metadata[key] for key in _PARSED_METADATA if key in metadata}
             resource = parse(
                 {
                     "apiVersion": obj["apiVersion"],
@@ -144,6 +154,12 @@ class Cache:
             if entry.resource is not None and engine_of(entry.resource) == (namespace, name):
                 yield entry
 
+    def recovery_plan(self, namespace: str, name: str) -> RecoveryPlan | None:
+        """The plan's model, if it is there and parses."""
+        entry = self._entries.get(Ref("RecoveryPlan", namespace, name))
+        resource = entry.resource if entry is not None else None
+        return resource if isinstance(resource, RecoveryPlan) else None
+
     # -- children and what else is observed -------------------------------------------------------
 
     def put_child(self, kind: Kind, obj: Object) -> Ref | None:
@@ -210,16 +226,26 @@ def engine_of(resource: AnyResource) -> tuple[str, str]:
     """(namespace, name) of the engine that a resource refers to; of an Engine, itself."""
     if isinstance(resource, Engine):
         return resource.metadata.namespace, resource.metadata.name
+    if isinstance(resource, RecoveryPlan):
+        return resource.metadata.namespace, resource.spec.engine_ref.name
     assert isinstance(resource, Segment | Journey | Channel)
     reference = resource.spec.engine_ref
     return reference.namespace or resource.metadata.namespace, reference.name
 
 
+_OWNERS = (
+    ("Engine", ENGINE_LABEL),
+    ("Channel", CHANNEL_LABEL),
+    ("RecoveryRun", RUN_LABEL),
+    ("RecoveryPlan", PLAN_LABEL),
+)
+
+
 def owner_of_child(obj: Object) -> Ref | None:
-    """The Engine or Channel that a child's label names."""
+    """The Engine, Channel, RecoveryRun or RecoveryPlan that a child's label names."""
     metadata = obj["metadata"]
     labels = metadata.get("labels") or {}
-    for kind, label in (("Engine", ENGINE_LABEL), ("Channel", CHANNEL_LABEL)):
+    for kind, label in _OWNERS:
         if label in labels:
             return Ref(kind, metadata.get("namespace", ""), labels[label])
     return None

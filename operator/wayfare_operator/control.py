@@ -114,6 +114,26 @@ class ToldStore(_Told):
     error: str | None = None
 
 
+class ToldFollow(_Told):
+    """How far a site that stands by has applied the acting site's journal."""
+
+    lag_rows: int | None = None
+    lag_seconds: float | None = None
+    watermark: dict[str, int] = {}
+    as_of: datetime | None = None
+    problem: str | None = None
+
+
+class ToldStanding(_Told):
+    """Where the site stands with the right to act, as its database and workers know it."""
+
+    epoch: int | None = None
+    held: bool | None = None
+    state: str | None = None
+    sends: str | None = None
+    follow: ToldFollow | None = None
+
+
 class ControlStatus(_Told):
     """What a worker knows of its engine."""
 
@@ -124,6 +144,8 @@ class ControlStatus(_Told):
     segments: tuple[ToldSegment, ...] = ()
     channels: tuple[ToldChannel, ...] = ()
     stores: dict[str, ToldStore] = {}
+    schema_revision: str | None = None
+    standing: ToldStanding | None = None
 
     model_config = ConfigDict(
         frozen=True,

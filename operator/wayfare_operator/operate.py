@@ -21,7 +21,7 @@ from wayfare_operator.health import health_endpoint
 from wayfare_operator.issuer import IssuerKeys
 from wayfare_operator.kube.client import KubeClient
 from wayfare_operator.kube.config import connection_info, load_configuration
-from wayfare_operator.kube.kinds import CHILDREN, OBSERVED
+from wayfare_operator.kube.kinds import WATCHED
 from wayfare_operator.leader import lead
 from wayfare_operator.queue import WorkQueue
 from wayfare_operator.reconcile.channel import reconcile_channel
@@ -31,6 +31,11 @@ from wayfare_operator.reconcile.namespaces import reconcile_namespaces
 from wayfare_operator.reconcile.plan import reconcile_plan
 from wayfare_operator.reconcile.segment import reconcile_segment
 from wayfare_operator.reconcile.world import Key, Work, World
+from wayfare_operator.recovery.approval import reconcile_approval
+from wayfare_operator.recovery.plan import reconcile_recovery_plan
+from wayfare_operator.recovery.requests import reconcile_requests
+from wayfare_operator.recovery.run import reconcile_recovery_run
+from wayfare_operator.recovery.stores import Recovery
 from wayfare_operator.settings import OperatorSettings
 from wayfare_operator.sync import SELECTOR, compare_forever, prime, wait_for_kinds
 
@@ -43,10 +48,20 @@ _RECONCILE = {
     Work.JOURNEY: reconcile_journey,
     Work.CHANNEL: reconcile_channel,
     Work.NAMESPACES: reconcile_namespaces,
+    Work.RECOVERY_PLAN: reconcile_recovery_plan,
+    Work.RECOVERY_RUN: reconcile_recovery_run,
+    Work.APPROVAL: reconcile_approval,
+    Work.REQUESTS: reconcile_requests,
 }
 
 # A plan that waits behind a thousand statuses would hold up what they are to tell.
-_PRIORITY = {Work.NAMESPACES: 0, Work.PLAN: 0, Work.ENGINE: 1}
+_PRIORITY = {
+    Work.NAMESPACES: 0,
+    Work.PLAN: 0,
+    Work.RECOVERY_RUN: 0,
+    Work.REQUESTS: 0,
+    Work.ENGINE: 1,
+}
 
 
 async def operate(settings: OperatorSettings) -> None:
@@ -98,6 +113,7 @@ def _world(settings: OperatorSettings, kube: KubeClient, control: ControlClient)
         now=lambda: datetime.now(UTC),
         clock=time.monotonic,
         token=lambda: secrets.token_urlsafe(24),
+        recovery=Recovery(settings),
     )
 
     async def reconcile(key: Key) -> float | None:
@@ -139,7 +155,7 @@ async def _watch(world: World, configuration: Configuration, stop: asyncio.Event
     watching.queueing.idle_timeout = 0.2
     watching.networking.request_timeout = 30
     watching.watching.server_timeout = 300
-    for kind in (*CHILDREN, *OBSERVED):
+    for kind in WATCHED:
         watching.watching.label_selectors[kind.group, kind.version, kind.plural] = SELECTOR
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

@@ -21,7 +21,15 @@ _GROUP = "wayfare.dev"
 RULES: list[Rule] = [
     {
         "apiGroups": [_GROUP],
-        "resources": ["engines", "segments", "journeys", "channels"],
+        "resources": [
+            "engines",
+            "segments",
+            "journeys",
+            "channels",
+            "recoveryplans",
+            "recoveryruns",
+            "approvals",
+        ],
         "verbs": _WATCHED,
     },
     {
@@ -31,10 +39,35 @@ RULES: list[Rule] = [
             "segments/status",
             "journeys/status",
             "channels/status",
+            "recoveryplans/status",
+            "recoveryruns/status",
+            "approvals/status",
         ],
         "verbs": ["patch"],
     },
+    # Drills by schedule, and runs beyond the plan's history. Admission asks for the verb as well.
+    {"apiGroups": [_GROUP], "resources": ["recoveryruns"], "verbs": ["create", "delete"]},
+    {"apiGroups": [_GROUP], "resources": ["recoveryplans"], "verbs": ["drill"]},
     {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": _CHILD},
+    # Sleep and wake.
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments/scale", "statefulsets/scale"],
+        "verbs": ["patch"],
+    },
+    {"apiGroups": ["postgresql.cnpg.io"], "resources": ["clusters"], "verbs": ["get", "patch"]},
+    # Data steps of runs.
+    {
+        "apiGroups": ["batch"],
+        "resources": ["jobs"],
+        "verbs": ["get", "list", "watch", "create", "delete"],
+    },
+    # Step Route, where the plan's traffic is an HTTPRoute.
+    {
+        "apiGroups": ["gateway.networking.k8s.io"],
+        "resources": ["httproutes"],
+        "verbs": ["get", "patch"],
+    },
     {
         "apiGroups": [""],
         "resources": ["configmaps", "serviceaccounts", "services"],
@@ -49,15 +82,33 @@ RULES: list[Rule] = [
         "resources": ["endpointslices"],
         "verbs": ["list", "watch"],
     },
+    # What pods can be given here, for the other site's operator to know.
+    {"apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]
 """In each served namespace: in a Role of it, or in the ClusterRole."""
 
+BUNDLE_RULES: list[Rule] = [
+    {
+        "apiGroups": [_GROUP],
+        "resources": ["engines", "segments", "journeys", "channels"],
+        "verbs": ["create", "update", "delete"],
+    },
+]
+"""In each served namespace, where the chart's `recovery.bundles` is true: what a RecoveryPlan with
+`configuration: Bundle` needs at the site that stands by. Without it no spec can be changed."""
+
 NAMESPACE_RULES: list[Rule] = [
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
 ]
 """Only for the whole cluster: labels of namespaces, for grants by selector."""
+
+CAPACITY_RULES: list[Rule] = [
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+]
+"""For the cluster, where the chart gives the operator an object store: whether a site can take the
+load is known only from what its nodes have, and a run waits for a person when it is not known."""
 
 NAMESPACED_RULES: list[Rule] = [
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
@@ -84,7 +135,15 @@ DISCOVERY_RULES: list[Rule] = [
 MIGRATION_RULES: list[Rule] = [
     {
         "apiGroups": [_GROUP],
-        "resources": ["engines", "segments", "journeys", "channels"],
+        "resources": [
+            "engines",
+            "segments",
+            "journeys",
+            "channels",
+            "recoveryplans",
+            "recoveryruns",
+            "approvals",
+        ],
         "verbs": ["list", "update"],
     },
 ]
@@ -95,7 +154,9 @@ def as_document() -> dict[str, Any]:
     """The rules by where they apply, as the chart reads them."""
     return {
         "rules": RULES,
+        "bundleRules": BUNDLE_RULES,
         "clusterRules": NAMESPACE_RULES,
+        "capacityRules": CAPACITY_RULES,
         "namespacedRules": NAMESPACED_RULES,
         "leaseRules": LEASE_RULES,
         "discoveryRules": DISCOVERY_RULES,
@@ -121,7 +182,9 @@ def as_table() -> str:
 
 _WHERE = {
     "rules": "each served namespace",
+    "bundleRules": "each served namespace, with `recovery.bundles`",
     "clusterRules": "the cluster, when all of it is served",
+    "capacityRules": "the cluster, with `recovery.objectStore.secretName`",
     "namespacedRules": "each served namespace, when they are listed",
     "leaseRules": "the operator's namespace",
     "discoveryRules": "the cluster",

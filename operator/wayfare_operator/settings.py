@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -50,6 +50,28 @@ class OperatorSettings(BaseSettings):
     poll: float = Field(0.5, description="How often a pending plan is looked at.")
     resync: float = Field(15, description="How often an engine with nothing pending is looked at.")
     relist: float = Field(600, description="How often the caches are compared with the server.")
+    serve_url_template: str = Field(
+        "http://{name}.{namespace}.svc",
+        description="Address of an engine's decisions; {name} and {namespace} are filled in.",
+    )
+    object_store_timeout_seconds: float = Field(
+        5, gt=0, le=60, description="How long one request to the object store may take."
+    )
+    recovery_key: SecretStr | None = Field(
+        None, description="Signs what one site's operator asks of the other's; the same at both."
+    )
+    recovery_api_key: SecretStr | None = Field(
+        None, description="API key by which a run asks for a decision, to see that a site serves."
+    )
+    recovery_poll_seconds: float = Field(
+        0.5, gt=0, description="How often the store is looked at while a run is open."
+    )
+    recovery_idle_poll_seconds: float = Field(
+        5, gt=0, description="How often the store is looked at while none is."
+    )
+    recovery_step_seconds: float | None = Field(
+        None, gt=0, description="The most that an attempt of any step may take; else its own."
+    )
     reconcilers: int = Field(8, ge=1, description="Keys that are reconciled at the same time.")
 
     @field_validator("namespaces", mode="before")

@@ -125,19 +125,33 @@ def status(
     }
 
 
+_TOLD = {
+    ConditionType.DEGRADED: "True",
+    ConditionType.LEASE_LAPSED: "True",
+    ConditionType.READY_TO_TAKE_OVER: "False",
+    ConditionType.WINDOW_MISSED: "True",
+    ConditionType.SENDS_HELD: "True",
+    ConditionType.CONFIGURATION_DRIFT: "True",
+}
+"""Conditions that people are told of when they become bad, by what is bad; and when that ends."""
+
+
 def transitions(observed: Object, written: Object) -> list[Transition]:
-    """The Events that go with a new status: Ready or Degraded changed its status or its reason."""
+    """The Events that go with a new status: Ready, or a condition that people are told of,
+    changed its status or its reason."""
     stalled = condition(written, ConditionType.STALLED)
     found = _changed(observed, written, ConditionType.READY)
     told = []
     if found is not None:
         warning = stalled is not None and stalled["status"] == "True"
         told.append(Transition(warning, found["reason"], found["message"]))
-    found = _changed(observed, written, ConditionType.DEGRADED)
-    if found is not None:
-        was = condition(observed, ConditionType.DEGRADED)
-        if was is not None or found["status"] == "True":
-            warning = found["status"] == "True"
+    for kind, bad in _TOLD.items():
+        found = _changed(observed, written, kind)
+        if found is None:
+            continue
+        warning, was = found["status"] == bad, condition(observed, kind)
+        ended = was is not None and (was.get("status") == bad or kind is ConditionType.DEGRADED)
+        if warning or ended:
             told.append(Transition(warning, found["reason"], found["message"]))
     return told
 

@@ -14,7 +14,7 @@ import structlog
 from wayfare_operator.cache import owner_of_child
 from wayfare_operator.desired.metadata import MANAGED_BY, MANAGED_BY_LABEL
 from wayfare_operator.kube.client import ApiError, ApiUnreachable, KubeClient
-from wayfare_operator.kube.kinds import CHILDREN, NAMESPACE, OBSERVED, OURS, Kind, Ref
+from wayfare_operator.kube.kinds import NAMESPACE, OURS, WATCHED, Kind, Ref
 from wayfare_operator.reconcile.world import Key, Work, World
 
 SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
@@ -51,7 +51,7 @@ async def prime(world: World) -> None:
         for kind in OURS:
             async for obj in world.kube.list(kind, scope):
                 world.cache.put(kind, obj)
-        for kind in (*CHILDREN, *OBSERVED):
+        for kind in WATCHED:
             async for obj in world.kube.list(kind, scope, labels=SELECTOR):
                 world.cache.put_child(kind, obj)
     if world.settings.namespaces:
@@ -70,6 +70,8 @@ def enqueue_all(world: World) -> None:
             world.queue.add(Key.of(entry.ref))
             if kind.name == "Engine":
                 world.enqueue_plan(entry.ref.namespace, entry.ref.name)
+            if kind.name == "RecoveryPlan":
+                world.queue.add(Key(Work.REQUESTS, entry.ref.namespace, entry.ref.name))
 
 
 async def compare_forever(world: World) -> None:
@@ -85,7 +87,7 @@ async def compare_forever(world: World) -> None:
 
 async def compare(world: World) -> None:
     """Forget what is no longer there, and reconcile everything once more."""
-    for kind in (*OURS, *CHILDREN, *OBSERVED):
+    for kind in (*OURS, *WATCHED):
         # What is known before the listing and is not in it was deleted; what came later is newer.
         known = list(world.cache.refs(kind))
         labels = None if kind in OURS else SELECTOR

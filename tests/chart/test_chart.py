@@ -55,7 +55,7 @@ def test_the_definitions_are_the_generated_ones_with_the_keep_policy() -> None:
         )
     }
     assert made.keys() == generated.keys()
-    assert len(made) == 4
+    assert len(made) == 7
     for name, crd in made.items():
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
         assert crd["spec"] == generated[name]["spec"]
@@ -64,6 +64,14 @@ def test_the_definitions_are_the_generated_ones_with_the_keep_policy() -> None:
 def test_definitions_can_be_left_to_somebody_else() -> None:
     kinds = {obj["kind"] for obj in rendered("--set", "crds.install=false")}
     assert "CustomResourceDefinition" not in kinds
+
+
+def test_policies_can_be_left_to_another_release() -> None:
+    policy = "ValidatingAdmissionPolicy"
+    kinds = [obj["kind"] for obj in rendered()]
+    assert kinds.count(policy) == kinds.count(f"{policy}Binding") == 6
+    without = {obj["kind"] for obj in rendered("--set", "policies.install=false")}
+    assert not without & {policy, f"{policy}Binding"}
 
 
 def test_two_operators_run_with_a_budget(served_bank: list[Object]) -> None:

@@ -101,6 +101,16 @@ def test_the_operator_may_do_this_and_not_that(
         ("wayfare-edit", "create", "journeys", True),
         ("wayfare-edit", "create", "engines", False),
         ("wayfare-admin", "create", "engines", True),
+        ("wayfare-view", "list", "recoveryruns", True),
+        ("wayfare-edit", "create", "recoveryplans", False),
+        ("wayfare-admin", "create", "recoveryplans", True),
+        ("wayfare-admin", "failover", "recoveryplans", False),
+        ("wayfare-admin", "create", "recoveryruns", False),
+        ("wayfare-admin", "create", "approvals", False),
+        ("wayfare-drill", "failover", "recoveryplans", False),
+        ("wayfare-recover", "failover", "recoveryplans", True),
+        ("wayfare-recover", "approve", "recoveryplans", False),
+        ("wayfare-approve", "approve", "recoveryplans", True),
     ],
 )
 def test_people_get_rights_on_the_kinds_with_their_roles(

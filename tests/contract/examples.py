@@ -18,6 +18,9 @@ PLURALS = {
     "Segment": "segments",
     "Journey": "journeys",
     "Channel": "channels",
+    "RecoveryPlan": "recoveryplans",
+    "RecoveryRun": "recoveryruns",
+    "Approval": "approvals",
 }
 _MARK = "# refused: "
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,20 @@ CHANNEL: dict[str, Any] = {
     "engineRef": {"name": "retail"},
     "medium": "SMS",
     "plugin": {"name": "sandbox"},
+}
+PLAN: dict[str, Any] = {
+    "engineRef": {"name": "retail"},
+    "sites": [{"name": "east"}, {"name": "west"}],
+    "objectives": {"rto": "15m", "rpo": "1m"},
+}
+RUN: dict[str, Any] = {"planRef": {"name": "retail"}, "kind": "Drill", "reason": "rehearsal"}
+APPROVAL: dict[str, Any] = {
+    "runRef": {"name": "drill-1"},
+    "step": "Verify",
+    "attempt": 1,
+    "decision": "Approve",
+    "approver": "anna",
+    "reason": "looked at",
 }
 
 
@@ -74,11 +89,17 @@ def test_get_wayfare_lists_all_kinds(apiserver: ApiServer, namespace: str) -> No
     create(apiserver, namespace, obj("Segment", "mature", SEGMENT))
     create(apiserver, namespace, obj("Journey", "deposit", journey(slot("offer"))))
     create(apiserver, namespace, obj("Channel", "sms", CHANNEL))
+    create(apiserver, namespace, obj("RecoveryPlan", "retail", PLAN))
+    create(apiserver, namespace, obj("RecoveryRun", "drill-1", RUN))
+    create(apiserver, namespace, obj("Approval", "yes", APPROVAL))
     shown = apiserver.kubectl("get", "wayfare", "-n", namespace, "-o", "name").stdout.split()
     assert sorted(shown) == [
+        "approval.wayfare.dev/yes",
         "channel.wayfare.dev/sms",
         "engine.wayfare.dev/retail",
         "journey.wayfare.dev/deposit",
+        "recoveryplan.wayfare.dev/retail",
+        "recoveryrun.wayfare.dev/drill-1",
         "segment.wayfare.dev/mature",
     ]
 
@@ -123,6 +144,122 @@ def test_get_shows_a_journeys_priority(apiserver: ApiServer, namespace: str) -> 
     assert row.split()[:3] == ["deposit", "retail", "100"]
 
 
+def shown_cells(apiserver: ApiServer, namespace: str, kind: str) -> dict[str, str]:
+    """What `kubectl get` shows of the only object, by column."""
+    header, row = apiserver.kubectl("get", kind, "-n", namespace).stdout.splitlines()
+    cells = [re.split(" {3,}", line.strip()) for line in (header, row)]
+    return dict(zip(*cells, strict=True))
+
+
+def test_get_shows_where_a_plan_stands(apiserver: ApiServer, namespace: str) -> None:
+    made = create(apiserver, namespace, obj("RecoveryPlan", "retail", PLAN))
+    made["status"] = {
+        "phase": "Production",
+        "actingSite": "east",
+        "epoch": 3,
+        "lag": {"rows": 12_000, "seconds": 79_200},
+        "lastProven": {"run": "drill-1", "rtoSeconds": 48, "rpoRows": 0},
+        "awake": {"hoursToday": 1.9},
+        "conditions": [
+            {
+                "type": "ReadyToTakeOver",
+                "status": "Unknown",
+                "reason": "SiteUnknown",
+                "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }
+        ],
+    }
+    path = f"{collection('RecoveryPlan', namespace)}/retail/status"
+    assert apiserver.send("PUT", path, made).status == 200
+    cells = shown_cells(apiserver, namespace, "wrp")
+    assert cells.pop("AGE")
+    assert cells == {
+        "NAME": "retail",
+        "PHASE": "Production",
+        "ACTING": "east",
+        "EPOCH": "3",
+        "LAG": "79200",
+        "READY TO TAKE OVER": "Unknown",
+        "RTO": "48",
+        "RPO": "0",
+        "AWAKE": "1.9",
+    }
+
+
+def test_get_shows_how_far_a_run_is_and_what_it_reached(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    made = create(apiserver, namespace, obj("RecoveryRun", "failover-1", RUN))
+    made["status"] = {
+        "state": "Running",
+        "step": "Route",
+        "rto": {"seconds": 41.2},
+        "rpo": {"rows": 17, "basis": "Estimated"},
+        "verdict": "Passed",
+    }
+    path = f"{collection('RecoveryRun', namespace)}/failover-1/status"
+    assert apiserver.send("PUT", path, made).status == 200
+    cells = shown_cells(apiserver, namespace, "wrr")
+    assert cells.pop("AGE")
+    assert cells == {
+        "NAME": "failover-1",
+        "PLAN": "retail",
+        "KIND": "Drill",
+        "STEP": "Route",
+        "STATE": "Running",
+        "RTO": "41.2",
+        "RPO": "17",
+        "VERDICT": "Passed",
+    }
+
+
+def test_a_short_plan_is_safe(apiserver: ApiServer, namespace: str) -> None:
+    """Nothing is taken over, applied or routed by itself unless somebody writes so."""
+    spec = create(apiserver, namespace, obj("RecoveryPlan", "retail", PLAN))["spec"]
+    assert spec["failover"] == {"mode": "Manual"}
+    assert spec["takeover"] == "Lease"
+    assert spec["configuration"] == "External"
+    assert spec["traffic"] == {"type": "None"}
+    assert "drill" not in spec
+    assert spec["standby"]["mode"] == "Cold"
+    assert spec["standby"]["windows"] == [
+        {"name": "nightly", "schedule": "0 1 * * *", "duration": "2h", "timeZone": "UTC"}
+    ]
+    assert spec["lease"] == {"ttl": "12s", "handOver": "5s", "clockErrorPercent": 0.1}
+
+
+def test_a_run_is_named_by_the_api_server_within_its_bound(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    unnamed = obj("RecoveryRun", "", RUN)
+    unnamed["metadata"] = {"generateName": "d" * 25}
+    made = create(apiserver, namespace, unnamed)
+    assert len(made["metadata"]["name"]) == 30
+    parse(made)
+    parse(unnamed)
+    unnamed["metadata"] = {"generateName": "d" * 26}
+    refused = apiserver.send("POST", collection("RecoveryRun", namespace), unnamed)
+    assert refused.status == 422
+    assert "at most 30 of them, 25 before what generateName adds" in refused.message
+
+
+def test_the_largest_plan_is_within_the_cost_of_its_rules(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    windows = [
+        {"name": f"w{i}", "schedule": f"{i} 1 * * *", "duration": "1m", "timeZone": "UTC"}
+        for i in range(8)
+    ]
+    blocked = [each | {"schedule": f"{i} 2 * * *"} for i, each in enumerate(windows)]
+    spec = PLAN | {
+        "standby": {"windows": windows},
+        "blockedWindows": blocked,
+        "drill": {"schedule": "0 3 * * *"},
+    }
+    create(apiserver, namespace, obj("RecoveryPlan", "widest", spec))
+
+
 def test_a_short_engine_is_filled_with_defaults(apiserver: ApiServer, namespace: str) -> None:
     spec = create(apiserver, namespace, obj("Engine", "retail", ENGINE))["spec"]
     assert spec["serve"] == {"replicas": 2}
@@ -144,6 +281,11 @@ def test_a_short_engine_is_filled_with_defaults(apiserver: ApiServer, namespace:
         ("Segment", SEGMENT),
         ("Journey", journey(slot("offer", title="x"))),
         ("Channel", CHANNEL),
+        ("RecoveryPlan", PLAN),
+        ("RecoveryPlan", PLAN | {"drill": {"schedule": "0 6 * * 0"}, "traffic": {}}),
+        ("RecoveryRun", RUN),
+        ("RecoveryRun", RUN | {"scenario": {}}),
+        ("Approval", APPROVAL),
     ],
 )
 def test_defaults_of_the_api_server_and_of_the_models_agree(

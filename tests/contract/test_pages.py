@@ -12,7 +12,7 @@ import yaml
 from tests.contract.examples import collection
 from tests.servers.apiserver import ApiServer
 from wayfare_engine.plan import Attribute, AttributeType, Schema, compile_plan
-from wayfare_engine.resources import API_VERSION, Engine, Journey, Reason, Segment, parse
+from wayfare_engine.resources import API_VERSION, KINDS, Engine, Journey, Reason, Segment, parse
 
 pytestmark = pytest.mark.contract
 
@@ -46,7 +46,7 @@ def test_an_example_is_accepted(apiserver: ApiServer, path: Path) -> None:
 
 
 def test_every_kind_has_a_page_with_examples_of_it() -> None:
-    assert {page.stem for page in PAGES} == {"engine", "segment", "journey", "channel"}
+    assert {page.stem for page in PAGES} == {kind.singular for kind in KINDS.values()}
     for page in PAGES:
         assert page.stem in {obj["kind"].lower() for obj in objects_of(page)}
 

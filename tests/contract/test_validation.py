@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.contract.examples import FOLDER, Case, cases, collection
 from tests.servers.apiserver import Answer, ApiServer
-from wayfare_engine.resources import KINDS, ResourceError, crd, parse
+from wayfare_engine.resources import API_VERSION, KINDS, ResourceError, crd, parse
 
 CASES = cases()
 _NODE_MEMBER = "needs the member slot, and no member of another type"
@@ -102,3 +104,65 @@ def test_the_models_accept_what_the_api_server_accepts(case: Case) -> None:
 def test_the_models_refuse_what_the_api_server_refuses(case: Case) -> None:
     with pytest.raises(ResourceError):
         parse(case.objects[-1])
+
+
+_MINUTES, _HOURS = st.sampled_from((0, 30)), st.integers(0, 23)
+_WEEKDAYS = st.sampled_from(("*", "*", "*", "1"))
+
+
+def _windows(data: st.DataObject, name: str) -> list[dict[str, str]]:
+    """Windows at some hour, mostly every day, in one of two time zones."""
+    return [
+        {
+            "name": f"{name}-{i}",
+            "schedule": f"{data.draw(_MINUTES)} {data.draw(_HOURS)} * * {data.draw(_WEEKDAYS)}",
+            "duration": f"{data.draw(st.integers(1, 20))}h",
+            "timeZone": data.draw(st.sampled_from(("UTC", "UTC", "Europe/Lisbon"))),
+        }
+        for i in range(data.draw(st.integers(1, 2)))
+    ]
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_the_api_server_and_the_models_agree_on_a_plans_times(
+    apiserver: ApiServer, data: st.DataObject
+) -> None:
+    [drill] = _windows(data, "drill")[:1]
+    lease = {
+        "ttl": f"{data.draw(st.integers(1, 30))}s",
+        "handOver": f"{data.draw(st.integers(1, 5000))}ms",
+        "clockErrorPercent": data.draw(st.sampled_from((0, 0.1, 0.25, 3, 10))),
+    }
+    spec = {
+        "engineRef": {"name": "retail"},
+        "sites": [{"name": "east"}, {"name": "west"}],
+        "objectives": {"rto": f"{data.draw(st.integers(10, 60))}s", "rpo": "0s"},
+        "lease": lease,
+        "standby": {
+            "mode": data.draw(st.sampled_from(("Cold", "Cold", "Warm"))),
+            "windows": _windows(data, "wake"),
+        },
+        "blockedWindows": _windows(data, "blocked"),
+        "drill": {"schedule": drill["schedule"], "timeZone": drill["timeZone"]},
+    }
+    plan = {
+        "apiVersion": API_VERSION,
+        "kind": "RecoveryPlan",
+        "metadata": {"name": "drawn"},
+        "spec": spec,
+    }
+    answer = apiserver.send("POST", collection("RecoveryPlan", "default"), plan, dryRun="All")
+    assert (answer.status, _reason(plan) in answer.message) in ((201, True), (422, True))
+    assert (answer.status == 201) == (_reason(plan) == "")
+
+
+def _reason(made: dict[str, Any]) -> str:
+    """Why the models refuse the object; empty when they do not."""
+    try:
+        parse(made)
+    except ResourceError as refused:
+        return refused.message
+    return ""

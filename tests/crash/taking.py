@@ -54,6 +54,7 @@ class Taking(Scenario):
             "lease.take.before_raise",
             "lease.take.raised",
             "lease.take.waiting",
+            "lease.take.waited",
             "lease.take.before_act",
             "lease.take.acting",
         ),

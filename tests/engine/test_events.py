@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.conftest import Pods
+from tests.servers import epochs
 from tests.servers.postgresql import PostgresqlServer, rows
 from tests.servers.wait import until
 from wayfare_engine.identity import Scope
+from wayfare_engine.objectstore import open_store
 
 ROW = "SELECT kind, customer_id, at, body::text FROM wayfare.ledger WHERE id = %s"
 
@@ -111,6 +113,8 @@ def test_journaled_waits_for_the_store_and_says_when_it_was_in_vain(
 
     early = post(pods, event, ack="journaled", wait="0.2")
     store = {"WAYFARE_OBJECT_STORE_URL": f"file://{tmp_path}/store"}
+    opened = open_store(store["WAYFARE_OBJECT_STORE_URL"])
+    epochs.take(pods.dsn, opened, plan="default", site="east")
     worker = pods.processes.start("worker", **store).wait_ready()
     late = post(pods, event, ack="journaled", wait="30")
     new = post(pods, {"customer": "anna", "name": "a"}, ack="journaled", wait="30")

@@ -14,12 +14,13 @@ import pytest
 
 from tests.fetching.conftest import Site, said, serving
 from tests.outbox.conftest import now
+from tests.servers import epochs
 from tests.servers.engine import EngineProcesses, engine_processes
 from tests.servers.postgresql import PostgresqlServer
 from tests.servers.wait import until
 from wayfare_engine.identity import Scope
 from wayfare_engine.journal.catch_up import catch_up
-from wayfare_engine.lease.epochs import put_acting, take
+from wayfare_engine.lease.epochs import take
 from wayfare_engine.ledger import Kind
 from wayfare_engine.ledger.fence import raise_epoch
 
@@ -74,10 +75,7 @@ def test_a_puller_is_killed_before_it_acknowledges(
 def test_a_pod_asks_the_lease_for_itself(site: Site, processes: EngineProcesses) -> None:
     """Another site took the next epoch, and this one's database has not heard of it."""
     with site.known():
-        first = take(
-            site.store, plan="test", site="east", epoch=1, nonce="east", reason="", at=now()
-        )
-        put_acting(site.store, first.lease, at=now())
+        epochs.take(site.dsn, site.store, plan="test", site="east")
         pod = serving(
             processes,
             WAYFARE_OBJECT_STORE_URL=site.store.url,

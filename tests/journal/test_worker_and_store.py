@@ -81,6 +81,8 @@ def sealing(objects: ObjectServer, dsn: str) -> Iterator[Sealing]:
                 "WAYFARE_OBJECT_STORE_TIMEOUT_SECONDS": "1",
                 "WAYFARE_RECOVERY_PLAN": PLAN,
                 "WAYFARE_SITE": SITE,
+                "WAYFARE_LEASE_TAKE_FIRST": "true",
+                "WAYFARE_CHECKPOINT_SECONDS": "0",
             }
             worker = processes.start("worker", **(environment | more))
             until(

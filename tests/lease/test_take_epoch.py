@@ -240,7 +240,7 @@ POINTS = sorted(p for p in crashpoints.registered() if p.startswith("lease.take.
 
 
 def test_there_are_points_around_each_side_effect() -> None:
-    assert len(POINTS) == 11
+    assert len(POINTS) == 12
 
 
 def test_killed_at_each_point_it_goes_on_as_the_same_taker(server: Any, tmp_path: Any) -> None:

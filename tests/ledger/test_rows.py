@@ -77,4 +77,4 @@ def test_a_role_with_every_privilege_only_adds_rows_too(dsn: str, statement: str
 
 
 def test_migrating_again_changes_nothing(dsn: str) -> None:
-    assert migrate(dsn) == newest_revision() == "0018"
+    assert migrate(dsn) == newest_revision() == "0023"

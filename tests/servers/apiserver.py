@@ -114,10 +114,17 @@ class ApiServer:
         return done
 
     def send(
-        self, method: str, path: str, obj: Mapping[str, Any] | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        obj: Mapping[str, Any] | None = None,
+        *,
+        user: str | None = None,
+        **query: str,
     ) -> Answer:
-        """One request with an object as JSON."""
-        response = self.http.request(method, path, json=obj, params=query)
+        """One request with an object as JSON; with `user` in that user's name and rights."""
+        headers = {} if user is None else {"Impersonate-User": user}
+        response = self.http.request(method, path, json=obj, params=query, headers=headers)
         return _answer(response)
 
     def apply(self, path: str, obj: Mapping[str, Any], *, manager: str) -> Answer:

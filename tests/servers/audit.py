@@ -16,6 +16,7 @@ class Request:
     resource: str
     name: str
     code: int
+    namespace: str = ""
 
 
 def requests(log: Path, user: str, *, since: int = 0) -> list[Request]:
@@ -34,7 +35,8 @@ def requests(log: Path, user: str, *, since: int = 0) -> list[Request]:
                 part for part in (target.get("resource", ""), target.get("subresource")) if part
             )
             code = (entry.get("responseStatus") or {}).get("code", 0)
-            found.append(Request(entry["verb"], resource, target.get("name", ""), code))
+            namespace = target.get("namespace", "")
+            found.append(Request(entry["verb"], resource, target.get("name", ""), code, namespace))
     return found
 
 

@@ -23,6 +23,7 @@ from wayfare_engine.cli import application
 from wayfare_engine.customers import applying  # noqa: F401
 from wayfare_engine.journal import catch_up, sealer, snapshot, status, verify  # noqa: F401
 from wayfare_engine.lease import take_epoch  # noqa: F401
+from wayfare_engine.recovery import report, watching  # noqa: F401
 
 _OWN = ("WAYFARE_", "AWS_", "AZURE_", "GOOGLE_")
 

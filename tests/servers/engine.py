@@ -113,7 +113,15 @@ class EngineProcess:
 class EngineProcesses:
     """Starts processes of one engine over one PostgreSQL (and Valkey), and ends them all."""
 
-    def __init__(self, dsn: str, folder: Path, *, valkey: str | None, valkey_password: str) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        folder: Path,
+        *,
+        valkey: str | None,
+        valkey_password: str,
+        **environment: str,
+    ) -> None:
         self.dsn = dsn
         self.signer = Signer(folder)
         self._folder = folder
@@ -132,6 +140,7 @@ class EngineProcesses:
         if valkey is not None:
             self._environment["WAYFARE_VALKEY_URL"] = valkey
             self._environment["WAYFARE_VALKEY_PASSWORD"] = valkey_password
+        self._environment |= environment
 
     def start(self, command: str, **environment: str) -> EngineProcess:
         """Start `wayfare COMMAND`; does not wait."""
@@ -217,12 +226,13 @@ class EngineProcesses:
 
 @contextlib.contextmanager
 def engine_processes(
-    dsn: str, *, valkey: str | None = None, valkey_password: str = ""
+    dsn: str, *, valkey: str | None = None, valkey_password: str = "", **environment: str
 ) -> Iterator[EngineProcesses]:
-    """A context in which processes can be started; all of them end with it."""
+    """A context in which processes can be started; all of them end with it. `environment` is that
+    of all of them."""
     with tempfile.TemporaryDirectory(prefix="wayfare-engine-") as folder:
         processes = EngineProcesses(
-            dsn, Path(folder), valkey=valkey, valkey_password=valkey_password
+            dsn, Path(folder), valkey=valkey, valkey_password=valkey_password, **environment
         )
         try:
             yield processes

@@ -14,6 +14,7 @@ context.set_forkserver_preload(
         "pytest",
         "tests.servers.command",
         "tests.servers.channel_host",
+        "tests.servers.operating",
         "tests.lease.processes",
         "tests.harness.site",
         "tests.harness.sites",

@@ -71,10 +71,10 @@ def make_app(state: ServeState) -> DecisionRoute:
         clock=state.clock,
         ids=state.ids,
         site=state.settings.site,
-        epoch=state.settings.epoch,
         body_limit=state.settings.body_limit,
         committed=state.settings.decision_ack == "committed",
     )
+    state.tell_epoch(hot.write_under)
     explainer = Explainer(state.postgresql, state.ledger)
 
     @app.post(
@@ -234,9 +234,16 @@ def make_app(state: ServeState) -> DecisionRoute:
         ready, body = state.readiness(stores_required=stores == "required")
         return _json(body, 200 if ready else 503)
 
-    @app.get("/activez", summary="Whether this site may act")
-    async def activez() -> dict[str, object]:
-        return {"active": True, "site": state.settings.site, "epoch": state.settings.epoch}
+    @app.get(
+        "/activez",
+        summary="Whether this site acts",
+        description="200 at the site that holds the highest epoch it knows of, also while the "
+        "object store is away (`sends` is `held` then); 503 once there is a higher epoch, after "
+        "this site stood down, and where the epoch was never taken. `why` and `holder` say more.",
+    )
+    async def activez() -> Response:
+        active, body = state.activity()
+        return _json(body, 200 if active else 503)
 
     @app.get("/metrics", summary="Metrics for Prometheus")
     async def metrics() -> Response:

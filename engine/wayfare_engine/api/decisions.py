@@ -88,7 +88,6 @@ class DecisionRoute:
         clock: Callable[[], datetime],
         ids: Callable[[], uuid.UUID],
         site: str,
-        epoch: int,
         body_limit: int,
         committed: bool = False,
     ) -> None:
@@ -103,9 +102,14 @@ class DecisionRoute:
         self._clock = clock
         self._ids = ids
         self._site = site
-        self._epoch = epoch
+        #: Under which rows are made; 0 while this site may make none.
+        self._epoch = 0
         self._body_limit = body_limit
         self._committed = committed
+
+    def write_under(self, epoch: int) -> None:
+        """Make rows under this epoch from now on; 0: answer that this site does not act."""
+        self._epoch = epoch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -153,6 +157,9 @@ class DecisionRoute:
             raise Problem(
                 503, "not-ready", "no plan is loaded yet", headers=((b"retry-after", b"1"),)
             )
+        epoch = self._epoch
+        if not epoch:
+            raise _not_acting()
         if request.slot not in snapshot.decider.slots:
             raise unknown_slot(request.slot)
         dense = snapshot.dense(request.customer)
@@ -180,7 +187,7 @@ class DecisionRoute:
             LedgerRow(
                 id=decision_id,
                 site=self._site,
-                epoch=self._epoch,
+                epoch=epoch,
                 kind=Kind.DECISION,
                 key=None,
                 version=None,
@@ -244,6 +251,15 @@ def context_of(raw: msgspec.Raw) -> dict[str, Any]:
         return _context.decode(raw)
     except msgspec.ValidationError as error:
         raise wrong_types(error, "$.context") from None
+
+
+def _not_acting() -> Problem:
+    return Problem(
+        503,
+        "not-acting",
+        "this site never held the right to act; ask the site that holds it",
+        headers=((b"retry-after", b"2"),),
+    )
 
 
 def _not_committed() -> Problem:

@@ -18,6 +18,7 @@ from wayfare_engine.api.preview import Outgoing
 from wayfare_engine.api.snapshot import SnapshotLoader
 from wayfare_engine.facts import CommittedWriter, JournalWatch, LedgerWriter
 from wayfare_engine.identity import Authenticator, storage
+from wayfare_engine.ledger.standing import lease_site_async
 from wayfare_engine.metrics import ServeMetrics
 from wayfare_engine.plan import Plan
 from wayfare_engine.receipts.callbacks import Callbacks
@@ -49,7 +50,9 @@ class ServeState:
         self.clock = clock
         self.ids = ids
         self.metrics = ServeMetrics()
-        self.postgresql = Postgresql(settings.dsn, application="wayfare-serve")
+        # Where there is an object store, nothing is written before the database knows of it.
+        opened = lease_site_async if settings.object_store_url is not None else None
+        self.postgresql = Postgresql(settings.dsn, application="wayfare-serve", opened=opened)
         self.valkey = Valkey(settings.valkey)
         self.loader = SnapshotLoader(self.postgresql)
         self.authenticator = Authenticator(enabled=settings.authentication == "APIKey", clock=clock)
@@ -58,6 +61,7 @@ class ServeState:
             metrics=self.metrics.ledger,
             flush_seconds=settings.ledger_flush_seconds,
             capacity=settings.ledger_capacity,
+            opened=opened,
         )
         self.watch = JournalWatch(self.postgresql)
         self.facts = CommittedWriter(
@@ -66,13 +70,17 @@ class ServeState:
             ids=ids,
             watch=self.watch,
             metrics=self.metrics.facts,
+            opened=opened,
         )
         self.channels = PlanChannels(settings, self._plan)
         self.callbacks = Callbacks(self.channels.host, seconds=settings.callback_seconds)
         self.outgoing = Outgoing(self.channels.names, self.channels.renderer)
-        self.acting = Acting(settings, self.postgresql)
+        self.acting = Acting(settings, self.postgresql, told=self._epoch_changed)
+        self._written_under = 0
+        self._write_under: Callable[[int], None] = lambda epoch: None
         self.draining = False
         self._away: tuple[str, ...] = ()
+        self._without: tuple[str, ...] = ()
         self._open_channels: frozenset[str] = frozenset()
         self._channels_wanted = asyncio.Event()
         self._reached: set[str] = set()
@@ -96,7 +104,7 @@ class ServeState:
         self._spawn("heartbeat", self._beat())
         self._spawn("acting", self.acting.follow())
         plan = (channels.PLAN, channels.SEGMENTS, channels.CUSTOMERS)
-        wanted = (*plan, channels.KEYS, channels.SEALED, channels.BREAKERS)
+        wanted = (*plan, channels.KEYS, channels.SEALED, channels.BREAKERS, channels.EPOCH)
         self._spawn("channels", self._follow_channels())
         self._spawn("listen", listen(self.settings.direct_dsn, wanted, self._heard))
 
@@ -120,8 +128,20 @@ class ServeState:
     def degraded(self) -> tuple[str, ...]:
         """Names of what decisions do without now."""
         if self.ledger.failing and "postgresql" not in self._away:
-            return ("postgresql", *self._away)
-        return self._away
+            return ("postgresql", *self._without)
+        return self._without
+
+    def activity(self) -> tuple[bool, dict[str, object]]:
+        """Whether this site acts, and what is told of it."""
+        found = self.acting.answer()
+        told: dict[str, object] = {
+            "active": found.active,
+            "site": self.settings.site,
+            "epoch": self.acting.epoch,
+            "sends": found.sends,
+        }
+        more = {"holder": found.holder, "reason": found.reason, "why": found.why}
+        return found.active, told | {name: text for name, text in more.items() if text}
 
     def open_channels(self) -> frozenset[str]:
         """Channels through which nothing leaves, as workers reported last."""
@@ -160,12 +180,25 @@ class ServeState:
     def _heard(self, channel: str, _payload: str) -> None:
         if channel == channels.SEALED:
             self.watch.heard()
+        elif channel == channels.EPOCH:
+            self.acting.heard()
         elif channel == channels.BREAKERS:
             self._channels_wanted.set()
         else:
             (self._keys_wanted if channel == channels.KEYS else self._plan_wanted).set()
 
+    def tell_epoch(self, told: Callable[[int], None]) -> None:
+        """`told` hears under which epoch rows are made, now and with each change; 0: under none."""
+        self._write_under = told
+        told(self._written_under)
+
+    def _epoch_changed(self, epoch: int) -> None:
+        self._written_under = epoch
+        self._write_under(epoch)
+
     async def _follow_plan(self) -> None:
+        # No decision is made before it is known under which epoch it is written.
+        await self.acting.known()
         while True:
             await _set_or_timeout(self._plan_wanted, self.settings.poll_seconds)
             try:
@@ -232,6 +265,7 @@ class ServeState:
             if away != self._away:
                 log.warning("stores.changed", away=away)
             self._away = away
+            self._without = (*away, *self.acting.degraded)
             self._reached |= found.keys() - set(away)
             for store, health in found.items():
                 self.metrics.store_up.labels(store).set(1 if health.ok else 0)

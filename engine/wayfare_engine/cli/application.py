@@ -24,6 +24,7 @@ from wayfare_engine.cli import (
     ledger,
     processes,
     reconcile,
+    recovery,
     sends,
     stores,
     tasks,
@@ -69,6 +70,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(journal.app, name="journal")
     app.add_typer(lease.app, name="lease")
     app.add_typer(reconcile.app, name="reconcile")
+    app.add_typer(recovery.app, name="recovery")
     app.add_typer(sends.app, name="sends")
     app.add_typer(tasks.app, name="tasks")
     app.add_typer(channel.app, name="channel")
@@ -110,10 +112,11 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line; returns its exit code. Errors are sentences on standard error."""
+def run(arguments: Sequence[str], *, name: str | None = None) -> int:
+    """Run one command line; returns its exit code. Errors are sentences on standard error. `name`
+    is what the program calls itself in its help; what it was started as when not given."""
     try:
-        make_app(arguments)(list(arguments))
+        make_app(arguments)(list(arguments), prog_name=name)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except KeyboardInterrupt:

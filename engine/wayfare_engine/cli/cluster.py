@@ -75,6 +75,7 @@ def run_in_worker(
     *,
     namespace: str | None,
     stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
 ) -> int:
     """`kubectl exec deploy/ENGINE-worker -- wayfare ARGUMENTS`; returns its exit code.
 
@@ -90,7 +91,7 @@ def run_in_worker(
     if namespace:
         command += ["-n", namespace]
     command += [f"deploy/{name}-worker", "-c", "worker", "--", "wayfare", *arguments]
-    return subprocess.run(command, stdin=stdin, check=False).returncode
+    return subprocess.run(command, stdin=stdin, stdout=stdout, check=False).returncode
 
 
 def _check_cluster(program: str, engine: str) -> None:
@@ -99,9 +100,13 @@ def _check_cluster(program: str, engine: str) -> None:
     asked = _ask(program, "get", "--raw", "/version", f"--request-timeout={_ANSWER_SECONDS}s")
     if asked.returncode == 0 or any(word in asked.stderr for word in _ANSWERS):
         return
-    view = _ask(program, "config", "view", "--minify", "-o", _SERVER)
-    server = view.stdout.strip() if view.returncode == 0 else ""
-    raise NoCluster(engine, server or None, _reason(asked.stderr))
+    raise NoCluster(engine, server_of(program), reason(asked.stderr))
+
+
+def server_of(program: str, *options: str) -> str | None:
+    """The address of the API server that kubectl would ask; None when none is configured."""
+    view = _ask(program, *options, "config", "view", "--minify", "-o", _SERVER)
+    return (view.stdout.strip() if view.returncode == 0 else "") or None
 
 
 def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -115,10 +120,10 @@ def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _reason(said: str) -> str:
+def reason(said: str) -> str:
     """Why, in kubectl's words: its last line, without what it says of itself."""
     lines = said.strip().splitlines() or ["kubectl said nothing"]
-    reason = re.sub(r"^(error|Unable to connect to the server): ", "", lines[-1].strip())
-    if re.match(r"The connection to the server \S+ was refused", reason):
+    why = re.sub(r"^(error|Unable to connect to the server): ", "", lines[-1].strip())
+    if re.match(r"The connection to the server \S+ was refused", why):
         return "connection refused"
-    return reason.rstrip(".")
+    return why.rstrip(".")

@@ -61,6 +61,8 @@ def compile_folder(
                     mode="json", by_alias=True, exclude_none=True
                 )
             continue
+        if not isinstance(resource, Segment | Journey | Channel):
+            continue  # recovery has no part in a plan
         if _engine_of(resource) != chosen:
             continue
         if isinstance(resource, Channel):
@@ -111,7 +113,9 @@ def _only_engine(folder: Folder) -> str:
     engines = {m.resource.plan_name for m in folder.manifests if isinstance(m.resource, Engine)}
     if not engines:
         engines = {
-            _engine_of(m.resource) for m in folder.manifests if not isinstance(m.resource, Engine)
+            _engine_of(m.resource)
+            for m in folder.manifests
+            if isinstance(m.resource, Segment | Journey | Channel)
         }
     if len(engines) != 1:
         raise NoSuchEngine(tuple(sorted(engines)))

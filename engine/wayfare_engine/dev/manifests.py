@@ -9,16 +9,8 @@ from typing import Any
 
 import yaml
 
-from wayfare_engine.resources import (
-    Channel,
-    Engine,
-    Journey,
-    ResourceError,
-    Segment,
-    parse,
-)
+from wayfare_engine.resources import AnyResource, ResourceError, parse
 
-Resource = Engine | Segment | Journey | Channel
 GROUP = "wayfare.dev/"
 
 
@@ -49,7 +41,7 @@ class ManifestProblem:
 class Manifest:
     """One object of a file; `places` by path, as in `spec.nodes[2].slot.when`."""
 
-    resource: Resource
+    resource: AnyResource
     places: Mapping[str, Place]
 
     def place(self, path: str) -> Place:

@@ -29,7 +29,7 @@ from wayfare_engine.facts.record import REFUSALS
 from wayfare_engine.facts.transaction import Draft, Written, write_async
 from wayfare_engine.ledger import StaleEpoch
 from wayfare_engine.metrics import FactMetrics
-from wayfare_engine.store.postgresql import Away, patient
+from wayfare_engine.store.postgresql import Away, Opened, patient
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +113,7 @@ class CommittedWriter:
     """The requests of one process, and the task that writes them. Used from one event loop.
 
     `capacity` facts may wait at a time; one transaction has `batch` of them or one request.
+    `opened` is called with each new connection.
     """
 
     def __init__(
@@ -125,8 +126,10 @@ class CommittedWriter:
         metrics: FactMetrics,
         capacity: int = 10_000,
         batch: int = 500,
+        opened: Opened | None = None,
     ) -> None:
         self._dsn = patient(dsn, "wayfare-facts")
+        self._opened = opened
         self._site = site
         self._ids = ids
         self._watch = watch
@@ -289,6 +292,8 @@ class CommittedWriter:
     async def _connect(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+            if self._opened is not None:
+                await self._opened(self._connection)
         return self._connection
 
     async def _disconnect(self) -> None:

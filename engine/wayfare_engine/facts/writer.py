@@ -26,7 +26,7 @@ from wayfare_engine.facts.record import REFUSALS, record_async
 from wayfare_engine.ledger import LedgerRow, StaleEpoch
 from wayfare_engine.ledger.append import BATCH, COPY_SPOOLED, copy_rows, present
 from wayfare_engine.metrics import LedgerMetrics
-from wayfare_engine.store.postgresql import Away, patient
+from wayfare_engine.store.postgresql import Away, Opened, patient
 
 log = structlog.get_logger(__name__)
 
@@ -38,12 +38,20 @@ _PATIENCE = 15.0
 
 
 class LedgerWriter:
-    """The buffer of one process and the task that empties it. Used from one event loop."""
+    """The buffer of one process and the task that empties it. Used from one event loop. `opened` is
+    called with each new connection."""
 
     def __init__(
-        self, dsn: str, *, metrics: LedgerMetrics, flush_seconds: float, capacity: int
+        self,
+        dsn: str,
+        *,
+        metrics: LedgerMetrics,
+        flush_seconds: float,
+        capacity: int,
+        opened: Opened | None = None,
     ) -> None:
         self._dsn = patient(dsn, "wayfare-ledger")
+        self._opened = opened
         self._metrics = metrics
         self._flush_seconds = flush_seconds
         self._capacity = capacity
@@ -268,6 +276,8 @@ class LedgerWriter:
     async def _connect(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+            if self._opened is not None:
+                await self._opened(self._connection)
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -22,7 +22,7 @@ from psycopg import Connection
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.journal import positions
 from wayfare_engine.journal.chain import Links, chains
-from wayfare_engine.journal.positions import Applied, Chain
+from wayfare_engine.journal.positions import Applied, Chain, HeldHere
 from wayfare_engine.journal.problems import StrandedHere
 from wayfare_engine.journal.reading_ahead import (
     Batch,
@@ -35,8 +35,10 @@ from wayfare_engine.journal.reading_ahead import (
 )
 from wayfare_engine.journal.restoring import is_empty, restore_newest, take_back
 from wayfare_engine.journal.segment import Closed
+from wayfare_engine.journal.snapshot import Manifest
+from wayfare_engine.journal.starting_over import start_over
 from wayfare_engine.journal.unsealed_rows import stranded_rows
-from wayfare_engine.ledger.fence import saw_epoch
+from wayfare_engine.ledger.standing import enter_standby
 from wayfare_engine.objectstore import ObjectStore, StoreUnavailable
 from wayfare_engine.objectstore.marker import check
 from wayfare_engine.projections import write
@@ -48,8 +50,12 @@ before_apply = crash_point("journal.catch_up.begun", "a batch's transaction has 
 before_commit = crash_point("journal.catch_up.applied", "a batch is applied, and not committed")
 after_commit = crash_point("journal.catch_up.committed", "a batch and its position are committed")
 
+#: What everybody waits for a worker that follows, which applies one round at a time, in seconds.
+PATIENCE = 10.0
 #: Told of `(rows done, rows to do)` of this call.
 Progress = Callable[[int, int], None]
+#: Called first in each transaction that writes; raises when its caller may write no more.
+Fence = Callable[[Connection[Any]], object]
 
 
 @dataclass(frozen=True)
@@ -122,12 +128,16 @@ class CatchUp:
         store: ObjectStore,
         *,
         plan: str,
+        standby: bool = False,
+        fence: Fence = lambda connection: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dsn = dsn
+        self._standby = standby
         self._connection = connection
         self._store = store
         self._plan = plan
+        self._fence = fence
         self._monotonic = monotonic
 
     @classmethod
@@ -138,23 +148,43 @@ class CatchUp:
         store: ObjectStore,
         *,
         plan: str,
+        patience: float = PATIENCE,
+        standby: bool = False,
+        fence: Fence = lambda connection: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Iterator[CatchUp]:
-        """With a connection of its own and the lock that lets only one apply. A restore that was
-        interrupted is taken back first.
+        """With a connection of its own and the lock that lets only one apply, which another session
+        has `patience` seconds to give back. A restore that was interrupted is taken back first.
+        `standby`: nothing is applied once this site holds its epoch, however late that is.
 
-        Raises AlreadyRunning, ForeignStore (another plan's store, or a newer one), psycopg.Error.
+        Raises AlreadyRunning, ForeignStore (another plan's store, or a newer one), psycopg.Error,
+        and what `fence` raises.
         """
         check(store, plan)
         with ExitStack() as stack:
             connection = stack.enter_context(
                 psycopg.connect(dsn, autocommit=True, application_name="wayfare-catch-up")
             )
-            stack.enter_context(positions.only_one(connection))
+            stack.enter_context(positions.only_one(connection, patience=patience))
             # What a crash of PostgreSQL takes back, it takes back together with its position.
             connection.execute("SET synchronous_commit = off")
+            with connection.transaction():
+                fence(connection)
             take_back(connection)
-            yield cls(dsn, connection, store, plan=plan, monotonic=monotonic)
+            yield cls(
+                dsn,
+                connection,
+                store,
+                plan=plan,
+                standby=standby,
+                fence=fence,
+                monotonic=monotonic,
+            )
+
+    @property
+    def dsn(self) -> str:
+        """Where the database is."""
+        return self._dsn
 
     @property
     def connection(self) -> Connection[Any]:
@@ -180,9 +210,9 @@ class CatchUp:
         """Apply what the store has now; with `upto`, only those chains, and each no further than
         the segment that holds that position.
 
-        Raises ChainProblem, NewerFormat, RowDamaged, StrandedHere, StoreProblem, StoreUnavailable,
-        psycopg.Error; what was applied until then stays, and the next call goes on from there.
-        Formats are looked at before anything is applied.
+        Raises ChainProblem, NewerFormat, RowDamaged, StrandedHere, HeldHere, StoreProblem,
+        StoreUnavailable, psycopg.Error; what was applied until then stays, and the next call goes
+        on from there. Formats are looked at before anything is applied.
         """
         began = self._monotonic()
         report = _Counts()
@@ -214,10 +244,20 @@ class CatchUp:
         """
         if not is_empty(self._connection):
             return None
+        with self._connection.transaction():
+            self._fence(self._connection)
         found = restore_newest(
             self._dsn, self._connection, self._store, plan=self._plan, progress=progress
         )
         return None if found is None else found.id
+
+    def start_over(self, manifest: Manifest, *, progress: Progress | None = None) -> None:
+        """Leave what is here and go on from a snapshot, for a chain that cannot be read up to
+        where the snapshot stands. Raises CannotStartOver before anything is changed; as `restore`.
+        """
+        start_over(
+            self._dsn, self._connection, self._store, manifest, fence=self._fence, progress=progress
+        )
 
     def follow(
         self,
@@ -275,7 +315,10 @@ class CatchUp:
         connection, chain = self._connection, batch.chain
         # A new transaction: its statements see what the sealer of this database has committed.
         with connection.transaction():
+            if self._standby and not enter_standby(connection):
+                raise HeldHere(chain[1])
             before_apply()
+            self._fence(connection)
             if positions.position(connection, chain).seq != expected.seq:
                 raise _Moved
             firsts = frozenset(first for _, first in batch.listed)
@@ -286,7 +329,7 @@ class CatchUp:
                 _require_none_stranded(connection, chain, to)
             outcome = write(connection, batch.prepared)
             positions.advance(connection, chain, to)
-            saw_epoch(connection, chain[1])
+            connection.execute("SELECT wayfare.applied_epoch(%s, %s)", chain)
             before_commit()
         after_commit()
         report.add(batch, outcome)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from psycopg import Connection
+
 from wayfare_engine.journal import digesting, positions
 from wayfare_engine.journal.catch_up import CatchUp, Progress
 from wayfare_engine.journal.chain import chains, fetch, objects, opened
@@ -32,13 +34,14 @@ _BEHIND = 500
 @dataclass(frozen=True)
 class Verdict:
     """What came of it. `why` says why nothing is known; `watermark` and `at` are the checkpoint's,
-    `comparison` has A for the checkpoint and B for this database."""
+    `path` is its digest's; `comparison` has A for the checkpoint and B for this database."""
 
     answer: Answer
     why: str = ""
     watermark: Mapping[str, int] | None = None
     at: datetime | None = None
     comparison: Comparison | None = None
+    path: str | None = None
 
 
 def verify(
@@ -56,36 +59,85 @@ def verify(
 
     Raises what `CatchUp.once` raises, DigestDamaged, StoreProblem, psycopg.Error.
     """
-    found = newest(store)
+    with CatchUp.opened(dsn, store, plan=plan) as session:
+        return compare_here(
+            session, site=site, clock=clock, limit=limit, progress=progress, hashing=hashing
+        )
+
+
+def compare_here(
+    session: CatchUp,
+    *,
+    site: str,
+    clock: Callable[[], datetime],
+    limit: int = 20,
+    progress: Progress | None = None,
+    hashing: Hashing | None = None,
+) -> Verdict:
+    """`verify` within a session that catches up, before it goes on past the checkpoint. What came
+    of it is kept in the database (`last_compared`). Raises as `verify`.
+    """
+    found = newest(session.store)
     if found is None:
         return Verdict("unknown", "the acting chain has no checkpoint yet")
     body, at, path = found
     wanted: dict[Chain, int] = {_chain(name): seq for name, seq in body.watermark.items()}
 
     def unknown(why: str) -> Verdict:
-        return Verdict("unknown", why, body.watermark, at)
+        return Verdict("unknown", why, body.watermark, at, path=path)
 
-    with CatchUp.opened(dsn, store, plan=plan) as session:
-        reached = positions.positions(session.connection)
-        if not any(a.seq > wanted.get(c, 0) for c, a in reached.items()):
-            session.once(upto=wanted, progress=progress)
-        here = {c: a.seq for c, a in positions.positions(session.connection).items() if a.seq}
-        if here != wanted:
-            return unknown(
-                f"this database is at {_named(here)}, and the checkpoint is of "
-                f"{_named(wanted)}: take a new checkpoint, or verify before catching up further"
-            )
-        with digesting.digested(dsn, "this database", site=site, clock=clock, progress=hashing) as (
-            ours,
-            _,
-        ):
-            if ours.document.unsealed:
-                return unknown(f"{ours.document.unsealed:,} rows of it are in no segment")
-            theirs = digesting.opened_in_store(store, path)
-            if _tables(theirs) != {n: (t["rows"], t["digest"]) for n, t in body.tables.items()}:
-                return unknown(f"{path} is not the digest that the checkpoint's row names")
-            compared = compare(theirs, ours, limit=limit)
-    return Verdict("equal" if compared.equal else "different", "", body.watermark, at, compared)
+    reached = positions.positions(session.connection)
+    if not any(a.seq > wanted.get(c, 0) for c, a in reached.items()):
+        session.once(upto=wanted, progress=progress)
+    here = {c: a.seq for c, a in positions.positions(session.connection).items() if a.seq}
+    if here != wanted:
+        return unknown(
+            f"this database is at {_named(here)}, and the checkpoint is of "
+            f"{_named(wanted)}: take a new checkpoint, or verify before catching up further"
+        )
+    with digesting.digested(
+        session.dsn, "this database", site=site, clock=clock, progress=hashing
+    ) as (ours, _):
+        if ours.document.unsealed:
+            return unknown(f"{ours.document.unsealed:,} rows of it are in no segment")
+        theirs = digesting.opened_in_store(session.store, path)
+        if _tables(theirs) != {n: (t["rows"], t["digest"]) for n, t in body.tables.items()}:
+            return unknown(f"{path} is not the digest that the checkpoint's row names")
+        compared = compare(theirs, ours, limit=limit)
+    answer: Answer = "equal" if compared.equal else "different"
+    _keep(session.connection, path, answer, at, clock())
+    return Verdict(answer, "", body.watermark, at, compared, path)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison of this database came to: with which checkpoint (its digest's path), which
+    is of `as_of`, and when."""
+
+    path: str
+    answer: str
+    as_of: datetime
+    at: datetime
+
+
+def last_compared(connection: Connection[Any]) -> Compared | None:
+    """The last comparison of this database with a checkpoint that said equal or different."""
+    row = connection.execute(
+        "SELECT path, answer, as_of, at FROM wayfare.compared_checkpoints "
+        "ORDER BY at DESC, as_of DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else Compared(*row)
+
+
+def _keep(
+    connection: Connection[Any], path: str, answer: str, as_of: datetime, at: datetime
+) -> None:
+    connection.execute(
+        "INSERT INTO wayfare.compared_checkpoints (path, answer, as_of, at) "
+        "VALUES (%s, %s, %s, %s) ON CONFLICT (path) DO UPDATE SET answer = excluded.answer, "
+        "as_of = excluded.as_of, at = excluded.at",
+        (path, answer, as_of, at),
+    )
 
 
 def newest(store: ObjectStore) -> tuple[bodies.Checkpoint, datetime, str] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
 from wayfare_engine.errors import SaidToPeople
 
@@ -44,14 +45,27 @@ class AlreadyRunning(SaidToPeople):
         )
 
 
+@dataclass(eq=False)
+class HeldHere(SaidToPeople):
+    """This site holds the epoch: what another site's chain says is not applied beside its own."""
+
+    epoch: int
+
+    def __str__(self) -> str:
+        return (
+            f"this site holds epoch {self.epoch} by now, so its database no longer follows another "
+            "site's chain"
+        )
+
+
 @contextmanager
-def only_one(connection: Connection[Any]) -> Iterator[None]:
-    """Be the only session that applies chains here; it ends with the session too.
+def only_one(connection: Connection[Any], *, patience: float = 0.0) -> Iterator[None]:
+    """Be the only session that applies chains here; it ends with the session too. Another one has
+    `patience` seconds to end, or to come to the end of a round.
 
     Raises AlreadyRunning.
     """
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
-    if row is None or not row[0]:
+    if not _locked(connection, patience):
         holder = connection.execute(
             "SELECT l.pid, a.application_name FROM pg_locks l LEFT JOIN pg_stat_activity a "
             "USING (pid) WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %s "
@@ -65,6 +79,21 @@ def only_one(connection: Connection[Any]) -> Iterator[None]:
     finally:
         if not connection.closed and not connection.broken:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def _locked(connection: Connection[Any], patience: float) -> bool:
+    if patience <= 0:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+        return row is not None and bool(row[0])
+    # Who waits in line is next, however briefly the lock is free.
+    connection.execute(f"SET lock_timeout = '{int(patience * 1000)}ms'")
+    try:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    except LockNotAvailable:
+        return False
+    finally:
+        connection.execute("RESET lock_timeout")
+    return True
 
 
 def positions(connection: Connection[Any]) -> dict[Chain, Applied]:

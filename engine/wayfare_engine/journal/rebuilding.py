@@ -20,7 +20,7 @@ from psycopg import Connection, sql
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.journal import digesting, positions
-from wayfare_engine.journal.catch_up import CatchUp, CatchUpReport, Progress
+from wayfare_engine.journal.catch_up import CatchUp, CatchUpReport, Fence, Progress
 from wayfare_engine.journal.chain import last_object, opened
 from wayfare_engine.journal.rebuilding_problems import (
     NotFenced,
@@ -95,16 +95,20 @@ def rebuild(
     discard: int | None = None,
     hashing: Hashing | None = None,
     progress: Progress | None = None,
+    allowed: Fence = lambda connection: None,
+    on_the_way: Callable[[CatchUp], object] = lambda session: None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RebuildReport:
     """Empty the projections and fill them from the chains; go on with one that was interrupted.
 
-    `discard`: so many rows are in no segment, and what they changed is given up. Raises
+    `discard`: so many rows are in no segment, and what they changed is given up. `allowed` is
+    called in each transaction that writes, and raises when its caller may write no more;
+    `on_the_way` before the tables are filled, and may fill them part of the way. Raises
     SealerAtWork, RowsUnsealed, StoreLacksChain and NotFenced before anything is changed; as
     `CatchUp.once` later, and then the next call goes on.
     """
     began = monotonic()
-    with CatchUp.opened(dsn, store, plan=plan) as session:
+    with CatchUp.opened(dsn, store, plan=plan, fence=allowed) as session:
         connection = session.connection
         with kept_out(connection) as alone:
             if not alone:
@@ -112,15 +116,16 @@ def rebuild(
             resumed = _step(connection) is not None
             if not resumed:
                 _check_store(connection, store)
-                _fence(connection, discard, clock)
+                _fence(connection, discard, clock, allowed)
                 fenced()
             if _step(connection) == "Fenced":
-                _empty(connection, _digests(dsn, site, clock, hashing))
+                _empty(connection, _digests(dsn, site, clock, hashing), allowed)
                 emptied()
+            on_the_way(session)
             applied = session.once(progress=progress)
             after = _document(dsn, site, clock, hashing)
             filled()
-            before, discarded = _release(connection)
+            before, discarded = _release(connection, allowed)
             released()
     return RebuildReport(applied, before, after, resumed, discarded, monotonic() - began)
 
@@ -142,11 +147,17 @@ def _check_store(connection: Connection[Any], store: ObjectStore) -> None:
             raise StoreLacksChain(*chain, at.seq, seq)
 
 
-def _fence(connection: Connection[Any], discard: int | None, clock: Callable[[], datetime]) -> None:
+def _fence(
+    connection: Connection[Any],
+    discard: int | None,
+    clock: Callable[[], datetime],
+    allowed: Fence,
+) -> None:
     """Keep writers out, and count under the fence what they left in no segment."""
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
+            allowed(connection)
             before = site_epoch(connection)
             raise_epoch(connection, before.epoch, held=False)
             unsealed, pending = _left_unsealed(connection)
@@ -187,10 +198,11 @@ def _left_unsealed(connection: Connection[Any]) -> tuple[int, bool]:
     return left, bool(pending - recovered)
 
 
-def _empty(connection: Connection[Any], before: _Digests) -> None:
+def _empty(connection: Connection[Any], before: _Digests, allowed: Fence) -> None:
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
+            allowed(connection)
             empty(connection)
             connection.execute("DELETE FROM wayfare.chain_positions")
             connection.execute(
@@ -200,9 +212,10 @@ def _empty(connection: Connection[Any], before: _Digests) -> None:
         raise NotFenced(_LOCK_SECONDS, fenced=True) from None
 
 
-def _release(connection: Connection[Any]) -> tuple[_Digests, int]:
+def _release(connection: Connection[Any], allowed: Fence) -> tuple[_Digests, int]:
     """Let writers in again, unless the epoch has moved on meanwhile."""
     with connection.transaction():
+        allowed(connection)
         row = connection.execute(
             "DELETE FROM wayfare.rebuild RETURNING epoch, held, before, discarded"
         ).fetchone()

@@ -29,7 +29,7 @@ from wayfare_engine.journal.putting import id_blocks_in, object_digest, put_segm
 from wayfare_engine.journal.segment import rows_digest
 from wayfare_engine.journal.session import open_session
 from wayfare_engine.journal.unsealed import MAX_BYTES, next_batch, window
-from wayfare_engine.ledger.fence import site_epoch
+from wayfare_engine.ledger.standing import stand
 from wayfare_engine.objectstore import StoreUnfit, paths
 from wayfare_engine.objectstore.marker import check, claim
 from wayfare_engine.objectstore.store import ObjectStore
@@ -194,8 +194,15 @@ class Sealer:
             self._prove = None
 
     def _refreshed(self, connection: Connection[Any]) -> list[_Chain]:
-        """The chains to seal: those of past epochs that are not over, and the present one's."""
-        present = site_epoch(connection).epoch
+        """The chains to seal: those of past epochs that are not over, and the present one's as long
+        as this site holds it, or held it and lets go of it in a planned move."""
+        found = stand(connection)
+        present = found.epoch
+        if not found.seals:
+            self._load_open(connection, found.own)
+            for chain in self._chains.values():
+                chain.final = chain.epoch < present
+            return sorted(self._chains.values(), key=lambda c: c.epoch)
         if present not in self._chains:
             self._load(connection, present)
         if present not in self._chains:
@@ -220,9 +227,13 @@ class Sealer:
                 "  UNION SELECT %(present)s::bigint) e ON CONFLICT DO NOTHING",
                 {"site": self._site, "present": present},
             )
+        self._load_open(connection, present)
+
+    def _load_open(self, connection: Connection[Any], upto: int) -> None:
         known = connection.execute(
-            "SELECT epoch FROM wayfare.sealed_epochs WHERE site = %s AND NOT over ORDER BY epoch",
-            (self._site,),
+            "SELECT epoch FROM wayfare.sealed_epochs WHERE site = %s AND NOT over "
+            "AND epoch <= %s ORDER BY epoch",
+            (self._site, upto),
         ).fetchall()
         settled = connection.execute("SELECT FROM wayfare.settled_rows LIMIT 1").rowcount > 0
         for (epoch,) in known:

@@ -22,6 +22,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wayfare_engine.decoding import known
 from wayfare_engine.journal.digest import BLOCK, RowsDigest
 from wayfare_engine.journal.problems import NewerFormat, SegmentDamaged
 from wayfare_engine.journal.shredding import PREFIX, Shape, put_together, take_apart
@@ -341,3 +342,6 @@ __all__ = [
     "read_header",
     "rows_digest",
 ]
+
+
+known(_Framed, _Meta, Closed)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from psycopg import Connection, sql
 
 from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.decoding import known
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.journal import positions
 from wayfare_engine.journal.problems import NewerFormat
@@ -257,3 +258,6 @@ def _check_pieces(store: ObjectStore, manifest: Manifest) -> None:
 
 def _names(columns: tuple[str, ...]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+known(Manifest)

@@ -13,7 +13,8 @@ from psycopg import Connection
 from wayfare_engine.journal.positions import Chain
 
 # Of chains that are sealed here, what is behind the last sealed transaction; of any other that
-# something is here of, everything, unless it came from its chain.
+# something is here of, everything, unless it came from its chain. Rows of a recovered tail count
+# until the tables were made from the chains alone.
 UNSEALED_IDS: LiteralString = """
 SELECT l.site, l.epoch, l.id FROM wayfare.sealed_epochs c
 CROSS JOIN LATERAL (SELECT coalesce((SELECT i.to_tx FROM wayfare.seal_intents i
@@ -22,6 +23,8 @@ CROSS JOIN LATERAL (SELECT coalesce((SELECT i.to_tx FROM wayfare.seal_intents i
 JOIN wayfare.ledger l ON l.site = c.site AND l.epoch = c.epoch AND l.tx > sealed.tx
 WHERE NOT EXISTS (SELECT FROM wayfare.settled_rows s WHERE s.id = l.id)
 AND NOT EXISTS (SELECT FROM wayfare.discarded_rows d WHERE d.id = l.id)
+AND NOT EXISTS (SELECT FROM wayfare.recovered_tails r WHERE r.site = l.site AND r.epoch = l.epoch
+    AND (r.rebuilt OR EXISTS (SELECT FROM wayfare.rebuild WHERE step = 'Replaying')))
 UNION ALL
 SELECT l.site, l.epoch, l.id FROM wayfare.ledger l
 WHERE NOT EXISTS (SELECT FROM wayfare.sealed_epochs c

@@ -37,7 +37,8 @@ class Finding:
 
 @dataclass
 class VerifiedChain:
-    """What one chain holds. `last` is its last position, `digest` that of its last object."""
+    """What one chain holds. `last` is its last position, `digest` that of its last object;
+    `unread`: so many of its first objects were not looked at."""
 
     site: str
     epoch: int
@@ -48,6 +49,7 @@ class VerifiedChain:
     digest: str = ""
     sealed_at: str = ""
     closed_by: int | None = None
+    unread: int = 0
 
 
 @dataclass
@@ -70,10 +72,12 @@ def verify(
     plan: str,
     site: str | None = None,
     epoch: int | None = None,
+    newest: int | None = None,
     progress: Callable[[int, int], None] = lambda done, all_of_it: None,
 ) -> Verified:
     """Verify the chains of `site` and `epoch`, or all; all have to be of `plan`, as the store's
-    marker. `progress(objects done, objects)`.
+    marker. With `newest`, of each chain only so many of its last objects. `progress(objects done,
+    objects)`.
 
     Raises ForeignStore for another plan's marker, NewerFormat, StoreProblem, StoreUnavailable.
     """
@@ -83,12 +87,19 @@ def verify(
             Finding(paths.MARKER, ChainProblem.MISSING, "the store does not say whose it is")
         )
     chains = _grouped(store, site, epoch, result)
-    total = sum(len(listed) for listed in chains.values())
+    unread = {
+        chain: 0 if newest is None else max(0, len(listed) - newest)
+        for chain, listed in chains.items()
+    }
+    total = sum(len(listed) - unread[chain] for chain, listed in chains.items())
     done = 0
-    for (where, number), listed in chains.items():
-        checked = VerifiedChain(where, number)
+    for (where, number), every in chains.items():
+        checked = VerifiedChain(where, number, unread=unread[where, number])
+        listed = every[checked.unread :]
         result.chains.append(checked)
         links = Links(where, number, plan=plan)
+        if checked.unread:
+            links.lost()
         for entry, found in _opened(store, listed):
             done += 1
             checked.objects += 1

@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 import structlog
 
+from wayfare_engine.decoding import known
 from wayfare_engine.lease.problems import LeaseDamaged
 from wayfare_engine.lease.terms import boottime as real_boottime
 from wayfare_engine.objectstore import ObjectStore, StoreProblem, paths
@@ -102,12 +103,19 @@ def read_beat(store: ObjectStore, plan: str, site: str) -> Beat | None:
 
 
 class BeatWatch:
-    """How long the newest beat has been the newest, on this reader's own clock."""
+    """How long the newest beat has been the newest, on this reader's own clock. `since` and
+    `newest` go on with what an earlier process saw, on the same clock."""
 
-    def __init__(self, boottime: Callable[[], float] = real_boottime) -> None:
+    def __init__(
+        self,
+        boottime: Callable[[], float] = real_boottime,
+        *,
+        since: float | None = None,
+        newest: Beat | None = None,
+    ) -> None:
         self._boottime = boottime
-        self._newest: Beat | None = None
-        self._since: float | None = None
+        self._newest = newest
+        self._since = since
 
     def saw(self, beat: Beat | None) -> None:
         """Note what a read of the beat object answered; call it only after an answer."""
@@ -147,3 +155,6 @@ def watch_until_stale(
         if watch.newest != first:
             break
     return watch
+
+
+known(Beat)

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.decoding import known
 from wayfare_engine.lease.problems import EpochTaken, LeaseDamaged, LeaseLost, NotNextEpoch
 from wayfare_engine.objectstore import ObjectStore, StoreProblem, StoreUnavailable, paths
 
@@ -33,7 +34,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The object of an epoch. `at` is the taker's wall clock: for people, never for decisions."""
+    """The object of an epoch. `at` is the taker's wall clock: for people, never for decisions.
+    `run` is the number of the recovery run that took it, if one did."""
 
     plan: str
     epoch: int
@@ -42,6 +44,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     at: datetime
     statement: Statement | None = None
+    run: int | None = None
     format: int = FORMAT
 
 
@@ -84,6 +87,7 @@ def take(
     reason: str,
     at: datetime,
     statement: Statement | None = None,
+    run: int | None = None,
 ) -> Taken:
     """Take `epoch` with put-if-absent. It gives no right to act yet: see `TakeEpoch` for the wait.
 
@@ -100,6 +104,7 @@ def take(
         reason=reason,
         at=at,
         statement=statement,
+        run=run,
     )
     path = paths.lease(plan, epoch)
     if epoch > 1 and read(store, plan, epoch - 1) is None:
@@ -208,3 +213,6 @@ def _decode(data: bytes, kind: type[_T], path: str) -> _T:
     if found.format > FORMAT:
         raise LeaseDamaged(path, f"is of format {found.format}; this version reads {FORMAT}")
     return found
+
+
+known(Lease, Acting)

@@ -82,12 +82,19 @@ class Holder:
         self.guard = Guard(boottime)
         self.last = Checked(Standing.UNCHECKED, boottime())
         self.successor: Lease | None = None
+        #: The site that holds the highest epoch that a check saw.
+        self.holder: str | None = None
         self.plan, self.site, self.epoch = plan, site, epoch
         self._store = store
         self._boottime = boottime
         self._keeps = takeover is Takeover.STATEMENT
         self._proven = remembered
         self._jitter = jitter
+
+    @property
+    def proven(self) -> bool:
+        """Whether a check, or the database, ever said that the epoch is ours and waited for."""
+        return self._proven
 
     def check(self) -> bool:
         """Ask the store; True when it proved the right to act. Never raises for a store's sake."""
@@ -127,12 +134,14 @@ class Holder:
         own = read(self._store, self.plan, self.epoch)
         following = read(self._store, self.plan, self.epoch + 1)
         if following is not None:
+            self.holder = following.site
             self.successor = following
             return Standing.OVER, f"site {following.site} took epoch {following.epoch}"
         if own is None:
             if self._proven:
                 raise LeaseLost(self._store.url, self.plan, self.epoch, self.epoch - 1)
             return Standing.NOT_OURS, f"nobody took epoch {self.epoch}"
+        self.holder = own.site
         if own.site != self.site:
             return Standing.NOT_OURS, f"epoch {self.epoch} belongs to site {own.site}"
         if not self._proven:

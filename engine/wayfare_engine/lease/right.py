@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from wayfare_engine.lease.holder import Holder
+from wayfare_engine.lease.epochs import Lease
+from wayfare_engine.lease.holder import Checked, Holder
 from wayfare_engine.lease.terms import Terms
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.settings import Settings
@@ -48,6 +49,26 @@ class Leased:
     def may_send(self) -> float:
         """Seconds that the right still lasts."""
         return self._holder.guard.may_send()
+
+    @property
+    def last(self) -> Checked:
+        """What the last check found."""
+        return self._holder.last
+
+    @property
+    def proven(self) -> bool:
+        """Whether the epoch is known to be this site's, with its wait over."""
+        return self._holder.proven
+
+    @property
+    def successor(self) -> Lease | None:
+        """The next epoch's lease, once a check saw it."""
+        return self._holder.successor
+
+    @property
+    def holder(self) -> str | None:
+        """The site that holds the highest epoch that was seen; None while that is not known."""
+        return self._holder.holder
 
     def stop(self) -> None:
         """End the right at once, and the checks without waiting for one that is under way."""

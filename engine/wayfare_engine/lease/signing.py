@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from wayfare_engine.lease.beats import Beat
 from wayfare_engine.lease.epochs import Lease
 from wayfare_engine.lease.terms import Takeover, Terms
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Who holds the epoch, where its lease cannot be read."""
+
+    site: str
+    epoch: int
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What a plan's status says of the standby, where the holder's beat cannot be read: how many
+    records it has not applied; None is unknown. Most of these may be in the store."""
+
+    rows: int | None
+    as_of: datetime | None
 
 
 @dataclass(frozen=True)
@@ -16,8 +35,8 @@ class ToSign:
     plan: str
     site: str
     epoch: int
-    holder: Lease
-    beat: Beat | None
+    holder: Lease | Holding
+    beat: Beat | Behind | None
     terms: Terms
     takeover: Takeover
     stated: bool
@@ -25,9 +44,10 @@ class ToSign:
     def lines(self) -> tuple[str, ...]:
         """One sentence each. They are kept with the statement, as what was read."""
         old, mine = self.holder.site, self.site
+        since = f" since {self.holder.at:%Y-%m-%d %H:%M:%S} UTC" if self.holder.at else ""
         said = [
             f"Site {mine} takes epoch {self.epoch} of plan {self.plan} from site {old}, which "
-            f"holds epoch {self.holder.epoch} since {self.holder.at:%Y-%m-%d %H:%M:%S} UTC. There "
+            f"holds epoch {self.holder.epoch}{since}. There "
             "is no way back: from then on it is finished, or a third epoch is taken.",
             self._figures(),
             f"Nobody sends for {self.terms.wait:.2f} s: {self.terms.arithmetic()}. A statement "
@@ -63,6 +83,16 @@ class ToSign:
                 f"Site {old} never wrote a beat, so how many of its rows are not in the store is "
                 "unknown. They stay on its disk, and are put back at the failback if that can be "
                 "read."
+            )
+        if isinstance(self.beat, Behind):
+            rows, as_of = self.beat.rows, self.beat.as_of
+            known = "an unknown number of" if rows is None else f"{rows:,}"
+            told = f", as of {as_of:%Y-%m-%d %H:%M:%S} UTC" if as_of else ""
+            return (
+                f"By the plan's status{told}, {known} records of site {old} are not applied here. "
+                "How many of them are not in the store either, and would be lost, is not known "
+                "here: --store shows it. Such rows stay on its disk, and are put back at the "
+                "failback if that can be read."
             )
         oldest = self.beat.oldest_unsealed_at
         since = f", the oldest of {oldest:%Y-%m-%d %H:%M:%S} UTC" if oldest else ""

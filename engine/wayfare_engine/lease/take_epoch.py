@@ -9,7 +9,8 @@
     act        an object says that the wait is over
 
 A process that is killed anywhere starts again from the top with the same nonce; only the wait is
-then waited in full, because a deadline of one process means nothing to another.
+then waited in full, because a deadline of one process means nothing to another, unless both are on
+one machine and its clock goes on (`go_on`). That a wait is over is noted in the database.
 """
 
 from __future__ import annotations
@@ -27,10 +28,17 @@ from wayfare_engine.journal.closing import close_chain
 from wayfare_engine.lease.beats import BeatWatch
 from wayfare_engine.lease.epochs import Lease, Statement, highest, put_acting, read, read_acting
 from wayfare_engine.lease.epochs import take as take_object
-from wayfare_engine.lease.problems import DatabaseOfAnotherSite, NotStale, StatementNeeded
+from wayfare_engine.lease.problems import (
+    DatabaseOfAnotherSite,
+    EpochTaken,
+    NotNextEpoch,
+    NotStale,
+    StatementNeeded,
+)
 from wayfare_engine.lease.terms import Takeover, Terms
 from wayfare_engine.lease.terms import boottime as real_boottime
 from wayfare_engine.ledger.fence import raise_epoch, site_epoch
+from wayfare_engine.ledger.standing import lease_site
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.marker import claim
 
@@ -41,13 +49,18 @@ _closed_one = crash_point("lease.take.closed_one", "one more chain of a lower ep
 _before_raise = crash_point("lease.take.before_raise", "all chains of lower epochs are closed")
 _raised = crash_point("lease.take.raised", "the database writes under the new epoch")
 _waiting = crash_point("lease.take.waiting", "part of the wait is over")
+_waited = crash_point("lease.take.waited", "the wait is over, and the database knows it")
 _before_act = crash_point("lease.take.before_act", "the wait is over")
 _acting = crash_point("lease.take.acting", "the store says that the wait is over")
 
 
 @dataclass(frozen=True)
 class Quiesced:
-    """A planned move: the old site itself stopped sending and sealed its chain."""
+    """A planned move: the old site itself stopped sending and sealed its chain. `stopped`: it
+    proved that each of its senders stopped, that nothing is under way any more, and that its
+    database refuses writers of the epoch. Then there is nothing to wait for."""
+
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +118,8 @@ class TakeEpoch:
     """One taking of one epoch. `run` does all; `take` and `wait` let other work go on between.
 
     `connection` is of its own and in autocommit mode. `now` is the wall clock and ends up in
-    objects that people read; the wait is on `boottime`.
+    objects that people read; the wait is on `boottime`. `fence` is called before each step with the
+    connection, and raises when its caller may go no further; `run` is the run that takes it.
     """
 
     def __init__(
@@ -124,8 +138,10 @@ class TakeEpoch:
         grounds: Grounds | None = None,
         takeover: Takeover = Takeover.LEASE,
         boottime: Callable[[], float] = real_boottime,
+        run: int | None = None,
+        fence: Callable[[psycopg.Connection[Any]], object] = lambda connection: None,
     ) -> None:
-        self.plan, self.site, self.epoch = plan, site, epoch
+        self.plan, self.site, self.epoch, self._run = plan, site, epoch, run
         self.terms = terms
         self.lease: Lease | None = None
         self.closed: list[Chain] = []
@@ -133,7 +149,9 @@ class TakeEpoch:
         self._reason, self._grounds, self._takeover = reason, grounds, takeover
         self._now, self._new_nonce = now, new_nonce
         self._sleep, self._boottime = sleep, boottime
+        self._fence = fence
         self._taken_at = 0.0
+        self._over = False
 
     def run(self, told: Callable[[float], None] = lambda left: None) -> Lease:
         """Take, wait and act. `told` hears how many seconds of the wait are left.
@@ -148,12 +166,14 @@ class TakeEpoch:
     def take(self) -> Lease:
         """Everything up to the wait: the epoch is ours, older chains are closed, writes go on."""
         claim(self._store, self.plan)
+        lease_site(self._connection)
         nonce = self._remember()
         if self.lease is None:
             present = read(self._store, self.plan, self.epoch)
             if present is None:
                 self._require_grounds()
             statement = self._grounds if isinstance(self._grounds, Statement) else None
+            self._fence(self._connection)
             taken = take_object(
                 self._store,
                 plan=self.plan,
@@ -163,6 +183,7 @@ class TakeEpoch:
                 reason=self._reason,
                 at=self._now(),
                 statement=statement,
+                run=self._run,
             )
             # After the answer, so a write that landed late only makes the wait longer.
             self._taken_at = self._boottime()
@@ -172,9 +193,31 @@ class TakeEpoch:
         self._raise()
         return self.lease
 
+    @property
+    def taken_at(self) -> float:
+        """When it is known to have been taken, on CLOCK_BOOTTIME of this machine."""
+        return self._taken_at
+
+    def go_on(self, taken_at: float | None = None) -> Lease:
+        """For a process that only waits and acts, for one that did `take`. `taken_at` is what that
+        one had, if it was on this machine and the clock is the same one; else the wait is waited
+        in full. Raises EpochTaken, StoreProblem."""
+        found = read(self._store, self.plan, self.epoch)
+        if found is None:
+            raise NotNextEpoch(self.plan, self.epoch + 1)
+        if not taken_here(self._connection, found):
+            raise EpochTaken(self.plan, self.epoch, found.site, f"{found.at:%Y-%m-%d %H:%M:%S} UTC")
+        here = self._boottime()
+        self._taken_at = here if taken_at is None or taken_at > here else taken_at
+        self._over = self._had_waited()
+        self.lease = found
+        return found
+
     def remaining(self) -> float:
         """Seconds of the wait that are left. Nobody held anything before the first epoch."""
-        if self.epoch == 1:
+        if self.epoch == 1 or self._over:
+            return 0.0
+        if isinstance(self._grounds, Quiesced) and self._grounds.stopped:
             return 0.0
         return max(0.0, self._taken_at + self.terms.wait - self._boottime())
 
@@ -188,6 +231,12 @@ class TakeEpoch:
             told(left)
             _waiting()
             self._sleep(min(left, 0.5))
+        self._over = True
+        self._connection.execute(
+            "UPDATE wayfare.epochs_taken SET waited = true WHERE plan = %s AND epoch = %s",
+            (self.plan, self.epoch),
+        )
+        _waited()
         told(0.0)
 
     def act(self) -> Lease:
@@ -197,6 +246,7 @@ class TakeEpoch:
             raise RuntimeError("the wait is not over")
         # model: ACT
         _before_act()
+        self._fence(self._connection)
         put_acting(self._store, self.lease, at=self._now())
         _acting()
         self._at_step("Acting")
@@ -204,6 +254,7 @@ class TakeEpoch:
 
     def _remember(self) -> str:
         _before_remember()
+        self._fence(self._connection)
         statement = self._grounds.text if isinstance(self._grounds, Statement) else None
         found = self._connection.execute(
             """
@@ -248,6 +299,7 @@ class TakeEpoch:
         self.closed = sorted(chain for chain in lower if chain[1] < self.epoch)
         _before_close()
         for site, epoch in self.closed:
+            self._fence(self._connection)
             close_chain(self._store, site, epoch, plan=self.plan, by=self.epoch, clock=self._now)
             _closed_one()
         self._at_step("Closed")
@@ -255,9 +307,19 @@ class TakeEpoch:
     def _raise(self) -> None:
         _before_raise()
         # model: RAISE
-        raise_epoch(self._connection, self.epoch)
+        with self._connection.transaction():
+            self._fence(self._connection)
+            raise_epoch(self._connection, self.epoch)
         _raised()
         self._at_step("Raised")
+
+    def _had_waited(self) -> bool:
+        found = self._connection.execute(
+            "SELECT waited OR step = 'Acting' FROM wayfare.epochs_taken "
+            "WHERE plan = %s AND epoch = %s",
+            (self.plan, self.epoch),
+        ).fetchone()
+        return found is not None and bool(found[0])
 
     def _at_step(self, step: str) -> None:
         self._connection.execute(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from wayfare_engine.decoding import known
 from wayfare_engine.objectstore import paths
 from wayfare_engine.objectstore.problems import ForeignStore, StoreUnavailable
 from wayfare_engine.objectstore.store import ObjectStore
@@ -79,3 +80,6 @@ def check(store: ObjectStore, plan: str) -> Marker | None:
 
 def _encode(marker: Marker) -> bytes:
     return msgspec.json.encode(marker)
+
+
+known(Marker)

@@ -92,11 +92,14 @@ class ObjectStore:
         with self._said(f"writing {path}"):
             obstore.put(self._client, path, file, use_multipart=True)
 
-    def get(self, path: str) -> bytes | None:
-        """The object's bytes, or None when there is none."""
+    def get(self, path: str, *, most: int | None = None) -> bytes | None:
+        """The object's bytes, or None when there is none; at most the first `most` of them."""
         with self._said(f"reading {path}"):
             try:
-                return bytes(obstore.get(self._client, path).bytes())
+                found = obstore.get(self._client, path)
+                if most is not None and found.meta["size"] > most:
+                    return bytes(obstore.get_range(self._client, path, start=0, length=most))
+                return bytes(found.bytes())
             except (NotFoundError, FileNotFoundError) as error:
                 self._check_absent(error)
                 return None

@@ -86,6 +86,10 @@ WHERE p.leased_until IS NULL
 LIMIT %(limit)s
 FOR UPDATE OF p SKIP LOCKED
 """
+_RECALL = """
+UPDATE wayfare.pulled SET offered_until = clock_timestamp()
+WHERE leased_until IS NULL AND offered_until > clock_timestamp() AND channel = ANY(%s)
+"""
 _FORGET = "DELETE FROM wayfare.pulled WHERE send_key = ANY(%s)"
 # Those that have an outcome, whose send went on through another dispatch, or whose customer is
 # erased.
@@ -222,6 +226,12 @@ def make_known(connection: Connection[Any], channels: Collection[str]) -> None:
     """Let pullers ask for these channels."""
     if channels:
         connection.execute(_KNOWN, (list(channels),))
+
+
+def recall(connection: Connection[Any], channels: Collection[str]) -> None:
+    """Offers of these channels that nobody fetched stand no longer."""
+    if channels:
+        connection.execute(_RECALL, (list(channels),))
 
 
 def take_back(

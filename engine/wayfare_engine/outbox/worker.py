@@ -24,7 +24,7 @@ from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.outbox.fallback import checked
 from wayfare_engine.outbox.hand_over import MaySend
 from wayfare_engine.outbox.in_doubt import in_doubt
-from wayfare_engine.outbox.offers import Asked, asked, make_known, take_back
+from wayfare_engine.outbox.offers import Asked, asked, make_known, recall, take_back
 from wayfare_engine.outbox.outcome import OutcomeBatch, outcome_batch, write_outcomes
 from wayfare_engine.outbox.partitions import Partitions
 from wayfare_engine.outbox.pipeline import Pipeline
@@ -85,6 +85,23 @@ class SendWorker:
         self._unwritten: OutcomeBatch | None = None
         self._generation = 0
         self._alive_at = float("-inf")
+        self._draining = False
+        self._nothing_left = False
+
+    def drain(self) -> None:
+        """Take no turns any more and repeat nothing. What is under way ends as it does; what was
+        offered to a system that pulls, and not fetched, is taken back."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether `drain` was called."""
+        return self._draining
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is under way after `drain`."""
+        return self._draining and self._nothing_left
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then write what has ended; or until the epoch is over here.
@@ -133,6 +150,10 @@ class SendWorker:
                 if partitions.part:
                     pipeline.share(partitions.part)
                 balance_at = began + self._balance_seconds
+            if self._draining:
+                self._drain(session, partitions)
+                self._under_way.news.wait(self._poll_seconds)
+                continue
             taken = 0
             self._asked = asked(session, self._fetched)
             if self._guard.may_send() > 0:
@@ -151,6 +172,27 @@ class SendWorker:
         pipeline.stop()
         while self._write(session):
             pass
+
+    def _drain(self, session: Connection[Any], partitions: Partitions) -> None:
+        recall(session, self._fetched)
+        back = self._take_back(session, partitions)
+        self._nothing_left = not back and not len(self._under_way)
+
+    def _take_back(self, session: Connection[Any], partitions: Partitions) -> int:
+        own = [
+            p
+            for p in partitions.held
+            if self._boottime() >= partitions.held_since(p) + self._window
+        ]
+        return take_back(
+            session,
+            self._origin,
+            channels=self._channels,
+            partitions=partitions.held,
+            settled=own,
+            under_way=self._under_way.keys(),
+            limit=self._batch,
+        )
 
     def _take_turns(
         self, session: Connection[Any], partitions: Partitions, pipeline: Pipeline
@@ -187,20 +229,7 @@ class SendWorker:
     def _resolve(
         self, session: Connection[Any], partitions: Partitions, pipeline: Pipeline
     ) -> None:
-        own = [
-            p
-            for p in partitions.held
-            if self._boottime() >= partitions.held_since(p) + self._window
-        ]
-        take_back(
-            session,
-            self._origin,
-            channels=self._channels,
-            partitions=partitions.held,
-            settled=own,
-            under_way=self._under_way.keys(),
-            limit=self._batch,
-        )
+        self._take_back(session, partitions)
         found = in_doubt(
             session,
             channels=self._channels,

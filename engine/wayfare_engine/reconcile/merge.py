@@ -22,7 +22,8 @@ from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.facts import record
 from wayfare_engine.facts.versions import lock_keys
 from wayfare_engine.journal import positions
-from wayfare_engine.ledger import Kind, LedgerRow, bodies, fence
+from wayfare_engine.ledger import Kind, LedgerRow, bodies
+from wayfare_engine.ledger.fence import enter_present
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.marker import check
 from wayfare_engine.reconcile import known as acting_site
@@ -41,6 +42,7 @@ _LOCK = 0x57464D47  # "WFMG"
 BATCH = 500
 #: Told of `(rows done, rows to do)`.
 Progress = Callable[[int, int], None]
+Fence = Callable[[Connection[Any]], object]
 _Decoded = tuple[StrandedRow, Any, StateKey | None]
 
 
@@ -68,11 +70,13 @@ def merge(
     clock: Callable[[], datetime],
     progress: Progress = lambda done, total: None,
     batch: int = BATCH,
+    fence: Fence = lambda connection: None,
 ) -> Merged:
     """Decide about each row of a tail, at `site`, under the epoch that its database holds.
 
     `connection` is in autocommit mode. Everything is read and decoded once before anything is
-    written. Raises StaleEpoch when this site does not act, NotCaughtUp, NotRebuilt, MergeRunning,
+    written. `fence` is called in each transaction, and raises when its caller may write no more.
+    Raises StaleEpoch when this site does not act, NotCaughtUp, NotRebuilt, MergeRunning,
     TailDamaged, ForeignStore, NewerBody, WrongBody, StoreProblem, StoreUnavailable, psycopg.Error;
     what was decided until then stays decided.
     """
@@ -80,7 +84,7 @@ def merge(
     with _only_one(connection):
         _require(connection, tail)
         spans, total = _read_through(store, tail)
-        work = _Merge(connection, tail, site, spans, ids, clock)
+        work = _Merge(connection, tail, site, spans, ids, clock, fence)
         # Erasures first: whatever else the tail has is then decided by what is left, however the
         # rows fall into batches.
         for erasures in (True, False):
@@ -101,7 +105,9 @@ class _Merge:
         spans: dict[StateKey, Span],
         ids: Callable[[], uuid.UUID],
         clock: Callable[[], datetime],
+        fence: Fence,
     ) -> None:
+        self._fence = fence
         self._connection = connection
         self._tail = tail
         self._site = site
@@ -127,7 +133,8 @@ class _Merge:
         ]
         _deciding()
         with connection.transaction():
-            epoch = fence.enter_present(connection)
+            epoch = enter_present(connection)
+            self._fence(connection)
             lock_keys(connection, (key for _, _, key in decoded if key is not None))
             before = _decisions(connection, [row for row, _, _ in decoded])
             new = [one for one in decoded if one[0].origin_id not in before]
@@ -153,7 +160,8 @@ class _Merge:
         """Say that the tail is merged whole, once."""
         connection, tail = self._connection, self._tail
         with connection.transaction():
-            epoch = fence.enter_present(connection)
+            epoch = enter_present(connection)
+            self._fence(connection)
             again = (
                 connection.execute(
                     "SELECT FROM wayfare.merges WHERE tail = %s", (tail.digest,)

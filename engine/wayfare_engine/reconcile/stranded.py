@@ -38,6 +38,8 @@ _noted = crash_point("reconcile.recover.noted", "the database knows that its tai
 PART_ROWS = 50_000
 #: Told of `(rows done, rows to do)`.
 Progress = Callable[[int, int], None]
+#: Called before what it does is written; raises when its caller may write no more.
+Fence = Callable[[Connection[Any]], object]
 
 
 @dataclass
@@ -63,6 +65,7 @@ def recover(
     plan: str,
     site: str,
     progress: Progress = lambda done, total: None,
+    fence: Fence = lambda connection: None,
 ) -> list[Tail]:
     """Put the stranded tail of each closed chain of this site into the store; the tails, by epoch,
     those without rows too.
@@ -72,7 +75,7 @@ def recover(
     ChainProblem, ForeignStore, StoreProblem, StoreUnavailable, psycopg.Error.
     """
     check(store, plan)
-    _stop_writing(connection, store, plan, site)
+    _stop_writing(connection, store, plan, site, fence)
     found = []
     for epoch in _epochs(connection, store, site):
         closed = _note_chain(connection, store, plan, site, epoch)
@@ -81,15 +84,21 @@ def recover(
             if newest is not None and newest.epoch > epoch:
                 raise ChainOpen(site, epoch, newest.epoch)
             continue  # the present epoch: what is not sealed yet is no tail
+        with connection.transaction():
+            fence(connection)
         found.append(_put(connection, store, plan, closed, progress))
     return found
 
 
-def _stop_writing(connection: Connection[Any], store: ObjectStore, plan: str, site: str) -> None:
+def _stop_writing(
+    connection: Connection[Any], store: ObjectStore, plan: str, site: str, fence: Fence
+) -> None:
     present = site_epoch(connection)
     newest = highest(store, plan, seen=present.highest_seen)
     if newest is not None and newest.epoch > present.epoch and newest.site != site:
-        raise_epoch(connection, newest.epoch, held=False)
+        with connection.transaction():
+            fence(connection)
+            raise_epoch(connection, newest.epoch, held=False)
         _fenced()
 
 

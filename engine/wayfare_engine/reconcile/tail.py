@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from wayfare_engine.decoding import known
 from wayfare_engine.journal.problems import NewerFormat, SegmentDamaged
 from wayfare_engine.journal.segment import Segment, decode
 from wayfare_engine.ledger import Kind, bodies
@@ -204,3 +205,6 @@ def _read(store: ObjectStore, path: str) -> Tail:
         return Tail(digest, msgspec.convert(found, Manifest))
     except msgspec.MsgspecError as error:
         raise TailDamaged(path, f"it is no manifest: {error}") from None
+
+
+known(Manifest)

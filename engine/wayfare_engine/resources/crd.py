@@ -88,6 +88,8 @@ def structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
                 result[key] = structural(value, definitions)
         elif key == "description":
             result[key] = " ".join(value.split())
+        elif key == "const":
+            result["enum"] = [value]
         else:
             result[key] = value
     if result.get("default") == {}:

@@ -82,6 +82,12 @@ Duration = Annotated[
     str,
     StringConstraints(min_length=2, max_length=32, pattern=r"^([0-9]{1,9}(ms|s|m|h|d))+$"),
 ]
+ClockDuration = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=32, pattern=r"^([1-9][0-9]{0,5}(h|m|s|ms))+$"),
+]
+"""A duration above 0 that CEL reads as well: `12s`, `1h30m`. Days are written as hours."""
+
 TimeOfDay = Annotated[
     str,
     StringConstraints(max_length=5, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"),

@@ -15,6 +15,7 @@ import yaml
 from .crd import crd
 from .kinds import KINDS
 from .pages import fill_page
+from .phase_figure import phase_figure
 
 HEADER = "# Generated from engine/wayfare_engine/resources by `make generate`. Do not edit.\n"
 
@@ -38,6 +39,8 @@ def generated_files(top: Path) -> dict[Path, str]:
         page = top / "docs" / "kinds" / f"{kind.singular}.md"
         if page.exists():
             files[page] = fill_page(page.read_text(encoding="utf-8"), kind)
+    if (top / "docs").is_dir():
+        files[top / "docs" / "recovery-phases.svg"] = phase_figure()
     return files
 
 
@@ -52,7 +55,7 @@ def stale_files(files: Mapping[Path, str]) -> list[Path]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the stale files, or with --check only name them. Returns the exit code."""
-    parser = argparse.ArgumentParser(description="Generate CRDs and the pages' tables.")
+    parser = argparse.ArgumentParser(description="Generate CRDs, the pages' tables and a figure.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when stale")
     parser.add_argument("--top", type=Path, default=Path.cwd(), help="the repository's top")
     options = parser.parse_args(arguments)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .approval import Approval
 from .channel import Channel
 from .engine import Engine
 from .journey import Journey
 from .model import Resource
+from .recovery_plan import RecoveryPlan
+from .recovery_run import RecoveryRun
 from .segment import Segment
 
 GROUP = "wayfare.dev"
@@ -127,6 +130,69 @@ KINDS: dict[str, Kind] = {
                 Column("Breaker", ".status.breaker.state", "string", "Where it stands.", 1),
                 Column("Waiting", ".status.sends.waiting", "integer", "Sends that wait.", 1),
                 Column("Unknown", ".status.sends.unknown", "integer", "Unknown outcomes.", 1),
+                _MESSAGE,
+                _AGE,
+            ),
+        ),
+        Kind(
+            "RecoveryPlan",
+            "recoveryplans",
+            "wrp",
+            RecoveryPlan,
+            (
+                Column("Phase", ".status.phase", description="Where the plan stands."),
+                Column("Acting", ".status.actingSite", description="The site that may act."),
+                Column("Epoch", ".status.epoch", "integer", "Highest epoch that is known."),
+                Column("Lag", ".status.lag.seconds", "integer", "Seconds the standby is behind."),
+                Column(
+                    "Ready To Take Over",
+                    '.status.conditions[?(@.type=="ReadyToTakeOver")].status',
+                    description="Whether a failover now would meet the objectives.",
+                ),
+                Column(
+                    "RTO", ".status.lastProven.rtoSeconds", "integer", "Last proven, in seconds."
+                ),
+                Column("RPO", ".status.lastProven.rpoRows", "integer", "Last proven, in records."),
+                Column(
+                    "Awake", ".status.awake.hoursToday", "number", "Hours awake today, standby."
+                ),
+                Column("Run", ".status.run.name", "string", "The run that is going on.", 1),
+                Column("Ready", f"{_READY}.status", "string", "Whether it works.", 1),
+                Column("Reason", f"{_READY}.reason", "string", "Why.", 1),
+                _MESSAGE,
+                _AGE,
+            ),
+        ),
+        Kind(
+            "RecoveryRun",
+            "recoveryruns",
+            "wrr",
+            RecoveryRun,
+            (
+                Column("Plan", ".spec.planRef.name", description="The plan."),
+                Column("Kind", ".spec.kind", description="The procedure."),
+                Column("Step", ".status.step", description="The step that it is at."),
+                Column("State", ".status.state", description="How far it is."),
+                Column("RTO", ".status.rto.seconds", "number", "Seconds until it served."),
+                Column("RPO", ".status.rpo.rows", "integer", "Records lost."),
+                Column("Verdict", ".status.verdict", description="What the checks found."),
+                Column("Requested By", ".status.requestedBy", "string", "Who made it.", 1),
+                _MESSAGE,
+                _AGE,
+            ),
+        ),
+        Kind(
+            "Approval",
+            "approvals",
+            "wappr",
+            Approval,
+            (
+                Column("Run", ".spec.runRef.name", description="The run."),
+                Column("Step", ".spec.step", description="The step."),
+                Column("Attempt", ".spec.attempt", "integer", "The attempt of it."),
+                Column("Decision", ".spec.decision", description="What was decided."),
+                Column("Approver", ".spec.approver", description="Who decided."),
+                *_READY_COLUMNS,
                 _MESSAGE,
                 _AGE,
             ),

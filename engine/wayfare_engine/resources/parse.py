@@ -8,16 +8,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .approval import Approval
 from .channel import Channel
 from .engine import Engine
 from .journey import Journey
 from .kinds import API_VERSION, KINDS
 from .model import Model, canonical_bytes
+from .recovery_plan import RecoveryPlan
+from .recovery_run import RecoveryRun
 from .segment import Segment
 
 _UNKNOWN_FIELD = "is not a field here"
 
-AnyResource = Engine | Segment | Journey | Channel
+AnyResource = Engine | Segment | Journey | Channel | RecoveryPlan | RecoveryRun | Approval
 
 
 class ResourceError(ValueError):

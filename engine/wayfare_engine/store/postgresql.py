@@ -39,10 +39,16 @@ def patient(dsn: str, application: str) -> str:
     )
 
 
-class Postgresql:
-    """A small pool for short queries. Opens without waiting for the server."""
+Opened = Callable[[AsyncConnection[Any]], Awaitable[None]]
 
-    def __init__(self, dsn: str, *, application: str, size: int = 4) -> None:
+
+class Postgresql:
+    """A small pool for short queries. Opens without waiting for the server. `opened` is called with
+    each new connection, before anybody has it."""
+
+    def __init__(
+        self, dsn: str, *, application: str, size: int = 4, opened: Opened | None = None
+    ) -> None:
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             patient(dsn, application),
             min_size=1,
@@ -53,6 +59,7 @@ class Postgresql:
             max_lifetime=600.0,
             kwargs={"autocommit": True},
             check=AsyncConnectionPool.check_connection,
+            configure=opened,
         )
 
     async def open(self) -> None:

@@ -1,7 +1,7 @@
 """This site's beats, beside a worker's other tasks: that it is there, and what is not sealed yet.
 
-Each worker of a site writes them; a site is silent when none of its workers reaches both its
-database and the store.
+Each worker of a site that holds its epoch writes them; such a site is silent when none of its
+workers reaches both its database and the store.
 """
 
 from __future__ import annotations
@@ -20,21 +20,25 @@ from wayfare_engine.journal import intents
 from wayfare_engine.journal.status import lag
 from wayfare_engine.lease import open_lease_store
 from wayfare_engine.lease.beats import BeatWriter, Figures
-from wayfare_engine.ledger.fence import site_epoch
+from wayfare_engine.ledger.standing import stand
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.marker import check
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import Away, patient
+from wayfare_engine.worker.standing import Standing
 
 log = structlog.get_logger(__name__)
 
+_LOOK_SECONDS = 1.0
 
-async def beat(settings: Settings, *, clock: Callable[[], datetime]) -> None:
-    """Beat until cancelled, when an object store is configured; returns at once when none is."""
+
+async def beat(settings: Settings, standing: Standing, *, clock: Callable[[], datetime]) -> None:
+    """Beat until cancelled, when an object store is configured; returns at once when none is. Only
+    a site that holds its epoch beats, or is letting go of it in a planned move."""
     if settings.object_store_url is None:
         return
     stop = threading.Event()
-    work = asyncio.create_task(asyncio.to_thread(_beat, settings, clock, stop))
+    work = asyncio.create_task(asyncio.to_thread(_beat, settings, standing, clock, stop))
     try:
         await asyncio.shield(work)
     finally:
@@ -42,7 +46,12 @@ async def beat(settings: Settings, *, clock: Callable[[], datetime]) -> None:
         await asyncio.gather(work, return_exceptions=True)
 
 
-def _beat(settings: Settings, clock: Callable[[], datetime], stop: threading.Event) -> None:
+def _beat(
+    settings: Settings,
+    standing: Standing,
+    clock: Callable[[], datetime],
+    stop: threading.Event,
+) -> None:
     assert settings.object_store_url is not None
     try:
         store = open_lease_store(settings.object_store_url, ttl=settings.lease_ttl_seconds)
@@ -50,6 +59,8 @@ def _beat(settings: Settings, clock: Callable[[], datetime], stop: threading.Eve
         log.error("beats.halted", error=str(error))
         return
     while not stop.is_set():
+        if standing.wait(lambda view: view.stand.seals, _LOOK_SECONDS) is None:
+            continue
         try:
             address = patient(settings.direct_dsn, "wayfare-beats")
             with psycopg.connect(address, autocommit=True) as connection:
@@ -71,7 +82,11 @@ def _while_connected(
     told: str | None = None
     ours = False
     while not stop.is_set():
-        epoch = site_epoch(connection).epoch
+        present = stand(connection)
+        if not present.seals:
+            log.info("beats.ended", epoch=written_for)
+            return
+        epoch = present.epoch
         if writer is None or epoch != written_for:
             written_for = epoch
             writer = BeatWriter(
@@ -79,7 +94,7 @@ def _while_connected(
                 plan=settings.recovery_plan,
                 site=settings.site,
                 epoch=epoch,
-                figures=lambda: figures(connection, settings.site, site_epoch(connection).epoch),
+                figures=lambda: figures(connection, settings.site, stand(connection).epoch),
                 now=clock,
                 writer=settings.pod_uid,
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from psycopg import AsyncConnection
 from wayfare_engine.clock import new_id
 from wayfare_engine.customers import columns as customers_columns
 from wayfare_engine.customers.columns import LoadedColumns
-from wayfare_engine.ledger import Kind, LedgerRow, append_rows, bodies
+from wayfare_engine.ledger import Kind, LedgerRow, StaleEpoch, append_rows, bodies, fence
 from wayfare_engine.objectstore import StoreUnavailable
 from wayfare_engine.plan import Attribute, AttributeType, Plan, Schema
 from wayfare_engine.privacy import CustomerKeys
@@ -123,16 +124,18 @@ class SegmentComputer:
     def _save(self, plan: Plan, found: Mapping[str, Membership], version: int) -> None:
         """Put the bitmaps, and in one transaction the memberships and a row for each that changed.
 
-        When the store is away the memberships count here all the same, and their rows refer to no
-        blob: the other site computes them by itself.
+        Where another site acts there is no row: what is computed counts here, and nowhere else. So
+        it is when the store is away: the rows refer to no blob then, and the other site computes
+        them by itself.
         """
         state = self._state
-        now, epoch = state.clock(), state.settings.epoch
+        now = state.clock()
         names = {segment.key: segment.name for segment in plan.segments}
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             before = memberships_sql.digests(connection)
-            store = state.object_store
-            memberships, rows = [], []
+            store = state.object_store if fence.site_epoch(connection).active else None
+            memberships: list[StoredMembership] = []
+            changes: list[tuple[Membership, str, str | None]] = []
             for key, membership in found.items():
                 changed = before.get(key) != membership.digest
                 data = membership.bitmap.serialize()
@@ -154,19 +157,35 @@ class SegmentComputer:
                         as_of=now,
                         duration_seconds=membership.duration_seconds,
                         customers_version=version,
-                        epoch=epoch,
+                        epoch=0,
                     )
                 )
                 if changed:
                     in_store = blob if store is not None or state.object_store is None else None
-                    rows.append(self._fact(key, names[key], membership, version, in_store))
-            with connection.transaction():
-                if rows:
-                    append_rows(connection, rows)
+                    changes.append((membership, key, in_store))
+            try:
+                with connection.transaction():
+                    # Under the epoch that is present now, whichever it was when this began.
+                    epoch = fence.enter_present(connection)
+                    append_rows(
+                        connection,
+                        [
+                            self._fact(key, names[key], membership, version, blob, epoch)
+                            for membership, key, blob in changes
+                        ],
+                    )
+                    memberships_sql.save(connection, [replace(m, epoch=epoch) for m in memberships])
+            except StaleEpoch:
                 memberships_sql.save(connection, memberships)
 
     def _fact(
-        self, key: str, name: str, membership: Membership, version: int, blob: str | None
+        self,
+        key: str,
+        name: str,
+        membership: Membership,
+        version: int,
+        blob: str | None,
+        epoch: int,
     ) -> LedgerRow:
         now = self._state.clock()
         body = bodies.SegmentRefresh(
@@ -181,7 +200,7 @@ class SegmentComputer:
         return LedgerRow(
             id=new_id(),
             site=self._state.settings.site,
-            epoch=self._state.settings.epoch,
+            epoch=epoch,
             kind=Kind.SEGMENT_REFRESH,
             key=key,
             version=None,

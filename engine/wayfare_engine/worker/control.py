@@ -121,6 +121,7 @@ async def status(state: WorkerState) -> dict[str, Any]:
             "valkey": {"ok": valkey.ok, "error": valkey.error},
         },
         "schemaRevision": newest_revision(),
+        "standing": _standing(state),
     }
     if not postgresql.ok:
         return answer
@@ -151,6 +152,27 @@ async def status(state: WorkerState) -> dict[str, Any]:
         "channels": told(reports, standings, descriptions),
     }
     return answer
+
+
+def _standing(state: WorkerState) -> dict[str, Any] | None:
+    view = state.standing.view
+    if view is None:
+        return None
+    answer, followed = state.standing.answer(), state.following.found
+    return {
+        "site": state.settings.site,
+        "epoch": view.stand.epoch,
+        "held": view.stand.held,
+        "own": view.stand.own,
+        "highestSeen": view.stand.highest_seen,
+        "state": view.stand.state.value,
+        "run": view.stand.run,
+        "active": answer.active,
+        "sends": answer.sends,
+        "holder": answer.holder,
+        "why": answer.why,
+        "follow": None if followed is None else followed.facts(),
+    }
 
 
 def _segments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import structlog
 
 from wayfare_engine.clock import new_id, now
 from wayfare_engine.facts import repeats
+from wayfare_engine.facts.spool import put_back
 from wayfare_engine.ledger import StaleEpoch, fence
 from wayfare_engine.objectstore import StoreProblem
 from wayfare_engine.privacy import batches
@@ -26,6 +28,8 @@ from wayfare_engine.web.server import http_server, run_until_signal
 from wayfare_engine.worker.beating import beat
 from wayfare_engine.worker.compute import SegmentComputer
 from wayfare_engine.worker.control import make_app
+from wayfare_engine.worker.following import Following
+from wayfare_engine.worker.keeping import Keeping
 from wayfare_engine.worker.sealing import seal
 from wayfare_engine.worker.sending.run import Sending
 from wayfare_engine.worker.state import WorkerState
@@ -37,6 +41,7 @@ PORT = 8081
 _CLEAN_SECONDS = 600.0
 _RECEIPT_SECONDS = 5.0
 _TASK_SECONDS = 5.0
+_SPOOL_SECONDS = 2.0
 #: Receipts that came within this are tried again each time; older ones once in so long.
 _RECEIPTS_ARE_NEW = timedelta(hours=1)
 _MEMBERSHIP_RETENTION_SECONDS = 3600.0
@@ -80,13 +85,18 @@ async def work(settings: Settings, *, port: int = PORT) -> int:
 async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
     """Begin the worker's tasks; used by `wayfare dev` as well."""
     await state.postgresql.open()
+    state.standing.on_change(lambda: tell_standing(state))
+    state.standing.start()
     computer = SegmentComputer(state)
 
     async def compute() -> None:
         while True:
             pause = state.settings.poll_seconds
             try:
-                await computer.cycle()
+                if state.holds:
+                    await computer.cycle()
+            except StaleEpoch as error:
+                log.info("segments.not_held", error=str(error))
             except Away as error:
                 log.info("segments.store_away", error=type(error).__name__)
             except Exception:
@@ -112,9 +122,13 @@ async def start_tasks(state: WorkerState) -> list[asyncio.Task[None]]:
             _regularly(state, "tasks", _TASK_SECONDS, lambda: end_tasks(state)), name="tasks"
         ),
         asyncio.create_task(
-            seal(state.settings, state.metrics.journal, clock=state.clock), name="seal"
+            seal(state.settings, state.metrics.journal, state.standing, clock=state.clock),
+            name="seal",
         ),
-        asyncio.create_task(beat(state.settings, clock=state.clock), name="beat"),
+        asyncio.create_task(beat(state.settings, state.standing, clock=state.clock), name="beat"),
+        asyncio.create_task(_in_a_thread(state, state.following), name="follow"),
+        asyncio.create_task(_in_a_thread(state, state.keeping), name="keep"),
+        asyncio.create_task(_put_back(state), name="spool"),
         asyncio.create_task(_send(state), name="send"),
     ]
 
@@ -124,14 +138,58 @@ async def stop_tasks(state: WorkerState, tasks: list[asyncio.Task[None]]) -> Non
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.to_thread(state.standing.stop)
     await state.postgresql.close()
     await state.valkey.close()
+
+
+def tell_standing(state: WorkerState) -> None:
+    """The epoch and whether it is held, as metrics."""
+    view = state.standing.view
+    if view is not None:
+        state.metrics.epoch.set(view.stand.epoch)
+        state.metrics.holds.set(1 if view.holds else 0)
+
+
+async def _in_a_thread(state: WorkerState, work: Following | Keeping) -> None:
+    """Run it until cancelled, when there is an object store."""
+    if state.settings.object_store_url is None:
+        return
+    if isinstance(work, Following) and not state.settings.standby_follow:
+        return
+    stop = threading.Event()
+    running = asyncio.create_task(asyncio.to_thread(work.run, stop))
+    try:
+        await asyncio.shield(running)
+    finally:
+        stop.set()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _put_back(state: WorkerState) -> None:
+    """Rows that were put aside while this site did not hold its epoch, and holds it again, go into
+    the ledger. A site that holds it under a later number has a merge for that."""
+    while True:
+        view = state.standing.view
+        if view is not None and view.holds:
+            epoch = view.stand.epoch
+            try:
+                rows = await asyncio.to_thread(put_back, state.settings.direct_dsn, epoch)
+                if rows:
+                    log.info("spool.put_back", rows=rows, epoch=epoch)
+            except (*Away, StaleEpoch) as error:
+                log.info("spool.waits", error=type(error).__name__)
+            except Exception:
+                state.metrics.failures.labels("spool").inc()
+                log.exception("spool.failed")
+        await asyncio.sleep(_SPOOL_SECONDS)
 
 
 async def _send(state: WorkerState) -> None:
     """Run the sends until cancelled; returns when hand-overs under way have ended."""
     sending = Sending(
         state.settings,
+        standing=state.standing,
         plan=lambda: state.plan,
         store=state.object_store,
         masters=state.master_keys,
@@ -156,7 +214,8 @@ async def clean(state: WorkerState) -> None:
         )
         await plans_sql.clean(connection, retention_seconds=state.settings.plan_retention_seconds)
         plan = state.plan
-        if plan is not None and await plans_sql.wanted(connection) == plan.digest:
+        # Where another site acts, memberships are what its chain says.
+        if state.holds and plan is not None and await plans_sql.wanted(connection) == plan.digest:
             keep = sorted({segment.key for segment in plan.segments})
             await memberships.clean(
                 connection, keep, older_than_seconds=_MEMBERSHIP_RETENTION_SECONDS

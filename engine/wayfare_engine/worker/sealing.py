@@ -23,23 +23,30 @@ from wayfare_engine.objectstore import open_store
 from wayfare_engine.objectstore.probe import prove
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import patient
+from wayfare_engine.worker.standing import Standing
 
 log = structlog.get_logger(__name__)
 
 _FIGURES_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
 
 
 async def seal(
-    settings: Settings, metrics: JournalMetrics, *, clock: Callable[[], datetime]
+    settings: Settings,
+    metrics: JournalMetrics,
+    standing: Standing,
+    *,
+    clock: Callable[[], datetime],
 ) -> None:
     """Seal until cancelled, when an object store is configured; returns at once when none is.
 
-    Several workers of a site may do this: one seals, the others wait for its lock.
+    Several workers of a site may do this: one seals, the others wait for its lock. A sealer is
+    begun for each epoch that this site holds, and ended when it holds none and nothing is left.
     """
     if settings.object_store_url is None:
         return
     stop = threading.Event()
-    work = asyncio.create_task(asyncio.to_thread(_seal, settings, metrics, clock, stop))
+    work = asyncio.create_task(asyncio.to_thread(_seal, settings, metrics, standing, clock, stop))
     figures = asyncio.create_task(asyncio.to_thread(_figures, settings, metrics, stop))
     try:
         await asyncio.gather(work, figures)
@@ -51,6 +58,41 @@ async def seal(
 def _seal(
     settings: Settings,
     metrics: JournalMetrics,
+    standing: Standing,
+    clock: Callable[[], datetime],
+    stop: threading.Event,
+) -> None:
+    while not stop.is_set():
+        view = standing.wait(lambda view: view.seals, _LOOK_SECONDS)
+        if view is None:
+            continue
+        epoch = view.stand.epoch
+        ended = threading.Event()
+        metrics.halted.set(0)
+        thread = threading.Thread(
+            target=_seal_one, args=(settings, metrics, epoch, clock, ended), name="sealer"
+        )
+        thread.start()
+        try:
+            _while_it_seals(standing, epoch, stop)
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _while_it_seals(standing: Standing, epoch: int, stop: threading.Event) -> None:
+    """Until there is another epoch, or nothing of this one to seal."""
+    while not stop.is_set() and not standing.ended:
+        standing.wait(lambda view: not view.seals or view.stand.epoch != epoch, _LOOK_SECONDS)
+        view = standing.view
+        if view is not None and (not view.seals or view.stand.epoch != epoch):
+            return
+
+
+def _seal_one(
+    settings: Settings,
+    metrics: JournalMetrics,
+    epoch: int,
     clock: Callable[[], datetime],
     stop: threading.Event,
 ) -> None:
@@ -63,16 +105,18 @@ def _seal(
             ),
             plan=settings.recovery_plan,
             site=settings.site,
-            epoch=settings.epoch,
+            epoch=epoch,
             clock=clock,
             seconds=settings.seal_seconds,
             prove=lambda store: prove(store, uuid.uuid4().hex),
         )
         metrics.follow(sealer)
+        log.info("sealer.begun", epoch=epoch)
         sealer.run(stop)
+        log.info("sealer.ended", epoch=epoch)
     except SaidToPeople as error:
         # A conflict of chains, or a store that cannot be used: a person has to look. The worker's
-        # other tasks go on, rows wait in PostgreSQL, and the lag shows.
+        # other tasks go on, rows wait in PostgreSQL, and the lag shows. Another epoch begins anew.
         metrics.halted.set(1)
         log.error("sealer.halted", error=str(error))
     except Exception:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
+from wayfare_engine.ledger.standing import lease_site_async
 from wayfare_engine.metrics import WorkerMetrics
 from wayfare_engine.objectstore import ObjectStore, open_store
 from wayfare_engine.plan import Plan
@@ -16,6 +17,9 @@ from wayfare_engine.privacy import MasterKeys
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import Postgresql
 from wayfare_engine.store.valkey import Valkey
+from wayfare_engine.worker.following import Following
+from wayfare_engine.worker.keeping import Keeping
+from wayfare_engine.worker.standing import Standing
 from wayfare_engine.worker.tokens import TokenVerifier
 
 
@@ -30,8 +34,13 @@ class WorkerState:
         self.tokens = tokens
         self.clock = clock
         self.metrics = WorkerMetrics()
-        self.postgresql = Postgresql(settings.dsn, application="wayfare-worker")
+        # Where there is an object store, nothing is written before the database knows of it.
+        opened = lease_site_async if settings.object_store_url is not None else None
+        self.postgresql = Postgresql(settings.dsn, application="wayfare-worker", opened=opened)
         self.valkey = Valkey(settings.valkey)
+        self.standing = Standing(settings, clock=clock, halted=self.metrics.journal.halted.set)
+        self.following = Following(settings, self.standing, self.metrics.standby, clock=clock)
+        self.keeping = Keeping(settings, self.standing, self.metrics.keeping, clock=clock)
         self.plan: Plan | None = None
         self.reached = False
         self.postgresql_ok = False
@@ -40,6 +49,12 @@ class WorkerState:
         self.addresses: dict[str, str] = {}
         self.receipts_all_tried_at: datetime | None = None
         self._awake = asyncio.Event()
+
+    @property
+    def holds(self) -> bool:
+        """Whether this site writes, as of the last look at its database."""
+        view = self.standing.view
+        return view is not None and view.holds
 
     @cached_property
     def object_store(self) -> ObjectStore | None:

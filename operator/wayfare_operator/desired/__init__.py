@@ -2,6 +2,6 @@
 
 from wayfare_operator.desired.channel import channel_children
 from wayfare_operator.desired.children import children
-from wayfare_operator.desired.facts import Facts
+from wayfare_operator.desired.facts import Facts, RecoveryFacts
 
-__all__ = ["Facts", "channel_children", "children"]
+__all__ = ["Facts", "RecoveryFacts", "channel_children", "children"]

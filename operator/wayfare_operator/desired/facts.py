@@ -6,8 +6,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryFacts:
+    """What the RecoveryPlan of an engine says to its pods. Times in seconds, the error a ratio."""
+
+    take_first: bool
+    """Whether this site takes the first epoch: the primary alone does."""
+    ttl: float
+    hand_over: float
+    clock_error: float
+    takeover: str
+    follow: bool
+    """Whether a worker that stands by follows the journal by itself, as where it stays up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """The installation: the same for every engine."""
+    """The installation: the same for every engine, but for its recovery plan."""
 
     image: str
     image_pull_policy: str
@@ -16,6 +30,7 @@ class Facts:
     operator_service_account: str
     issuer: str
     jwks: str
+    recovery: RecoveryFacts | None = None
 
     @property
     def control_subject(self) -> str:

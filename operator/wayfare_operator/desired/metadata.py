@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from wayfare_engine.resources import Channel, Engine
+from wayfare_engine.resources import Channel, Engine, RecoveryPlan, RecoveryRun
 from wayfare_operator.kube.kinds import GROUP, VERSION, Kind, Object
 
 MANAGED_BY = "wayfare-operator"
@@ -17,9 +17,12 @@ DESIRED_ANNOTATION = "wayfare.dev/desired"
 REPLICAS_ANNOTATION = "wayfare.dev/initial-replicas"
 
 CHANNEL_LABEL = "wayfare.dev/channel"
+RUN_LABEL = "wayfare.dev/recovery-run"
+PLAN_LABEL = "wayfare.dev/recovery-plan"
 
 SERVE, WORKER, POSTGRESQL, VALKEY = "serve", "worker", "postgresql", "valkey"
 CHANNEL_HOST = "channel"
+RECOVERY = "recovery"
 SERVE_PORT, WORKER_PORT, POSTGRESQL_PORT, VALKEY_PORT = 8080, 8081, 5432, 6379
 CHANNEL_PORT = 8082
 
@@ -53,7 +56,7 @@ def channel_labels(channel: str) -> dict[str, str]:
     }
 
 
-def owner(resource: Engine | Channel) -> dict[str, Any]:
+def owner(resource: Engine | Channel | RecoveryPlan | RecoveryRun) -> dict[str, Any]:
     """The reference by which the garbage collector takes a child away with its owner."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",

@@ -9,6 +9,7 @@ from wayfare_operator.desired.metadata import (
     CHANNEL_PORT,
     POSTGRESQL,
     POSTGRESQL_PORT,
+    RECOVERY,
     SERVE,
     SERVE_PORT,
     VALKEY,
@@ -85,10 +86,13 @@ def network_policies(engine: Engine, facts: Facts) -> list[Object]:
         _policy(engine, SERVE, [{"ports": tcp(SERVE_PORT)}], egress),
         _policy(engine, WORKER, [from_operator], egress),
     ]
+    if engine.spec.stores.object_store is not None:
+        # Data steps of runs: to the stores, and to the engine that they look at.
+        policies.append(_policy(engine, RECOVERY, [], egress))
     if engine.spec.stores.managed is not None:
         own_pods = [
             {"podSelector": {"matchLabels": selector(name, component)}}
-            for component in (SERVE, WORKER)
+            for component in (SERVE, WORKER, RECOVERY)
         ]
         policies += [
             _policy(engine, component, [{"from": own_pods, "ports": tcp(port)}], [])

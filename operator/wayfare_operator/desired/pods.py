@@ -6,7 +6,7 @@ from typing import Any
 
 from wayfare_engine.resources import Engine
 from wayfare_engine.resources.engine import Resources
-from wayfare_operator.desired.facts import Facts
+from wayfare_operator.desired.facts import Facts, RecoveryFacts
 from wayfare_operator.desired.metadata import POSTGRESQL_PORT, VALKEY_PORT, labels, selector
 from wayfare_operator.desired.overlay import merge
 from wayfare_operator.kube.kinds import Object
@@ -175,8 +175,12 @@ def receipt_secrets(engine: Engine) -> tuple[list[Object], list[Object], list[Ob
     )
 
 
-def object_store(engine: Engine) -> tuple[list[Object], list[Object]]:
-    """(env, envFrom) of pods that use the object store; both empty when there is none."""
+def object_store(engine: Engine, facts: Facts | None = None) -> tuple[list[Object], list[Object]]:
+    """(env, envFrom) of pods that use the object store; both empty when there is none.
+
+    Without a RecoveryPlan the first site of an engine is the one that acts; with one, it is the
+    plan's primary, and the plan's terms are the lease's.
+    """
     declared = engine.spec.stores.object_store
     if declared is None:
         return [], []
@@ -184,12 +188,25 @@ def object_store(engine: Engine) -> tuple[list[Object], list[Object]]:
     env = [
         {"name": "WAYFARE_OBJECT_STORE_URL", "value": declared.url},
         {"name": "WAYFARE_RECOVERY_PLAN", "value": f"{namespace}.{name}"},
-        # The first site of an engine that no RecoveryPlan names is the one that acts.
-        {"name": "WAYFARE_LEASE_TAKE_FIRST", "value": "true"},
+        *_right(facts.recovery if facts is not None else None),
     ]
     if declared.secret_name is None:
         return env, []
     return env, [{"secretRef": {"name": declared.secret_name}}]
+
+
+def _right(recovery: RecoveryFacts | None) -> list[Object]:
+    if recovery is None:
+        return [{"name": "WAYFARE_LEASE_TAKE_FIRST", "value": "true"}]
+    values = {
+        "WAYFARE_LEASE_TAKE_FIRST": "true" if recovery.take_first else "false",
+        "WAYFARE_LEASE_TTL_SECONDS": f"{recovery.ttl:g}",
+        "WAYFARE_HAND_OVER_SECONDS": f"{recovery.hand_over:g}",
+        "WAYFARE_CLOCK_ERROR": f"{recovery.clock_error:g}",
+        "WAYFARE_TAKEOVER": recovery.takeover,
+        "WAYFARE_STANDBY_FOLLOW": "true" if recovery.follow else "false",
+    }
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def store_environment(engine: Engine) -> list[Object]:

@@ -36,7 +36,7 @@ def serve_deployment(engine: Engine, facts: Facts) -> Object:
     name = engine.metadata.name
     key_env, key_mounts, key_volumes = pods.master_key(engine)
     receipts_env, receipts_mounts, receipts_volumes = pods.receipt_secrets(engine)
-    store_env, store_env_from = pods.object_store(engine)
+    store_env, store_env_from = pods.object_store(engine, facts)
     probe = {"httpGet": {"path": "/readyz", "port": "http"}}
     alive = {"httpGet": {"path": "/livez", "port": "http"}}
     serve = pods.container(

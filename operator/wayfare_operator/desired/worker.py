@@ -15,7 +15,7 @@ def worker_deployment(engine: Engine, facts: Facts) -> Object:
     """Deployment NAME-worker, without `replicas`."""
     name = engine.metadata.name
     env = pods.environment(engine, facts)
-    store_env, store_env_from = pods.object_store(engine)
+    store_env, store_env_from = pods.object_store(engine, facts)
     key_env, key_mounts, key_volumes = pods.master_key(engine)
     migrate = pods.container(
         engine,

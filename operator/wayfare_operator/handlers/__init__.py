@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import kopf
 
-from wayfare_operator.handlers import channel, children, engine, journey, namespace, segment
+from wayfare_operator.handlers import (
+    channel,
+    children,
+    engine,
+    journey,
+    namespace,
+    recovery,
+    segment,
+)
 from wayfare_operator.reconcile.world import World
 
 __all__ = ["register"]
@@ -19,6 +27,7 @@ def register(registry: kopf.OperatorRegistry, world: World, *, namespaces: bool)
     segment.register(registry, world)
     journey.register(registry, world)
     channel.register(registry, world)
+    recovery.register(registry, world)
     children.register(registry, world)
     if namespaces:
         namespace.register(registry, world)

@@ -9,13 +9,13 @@ import kopf
 
 from wayfare_operator.cache import owner_of_child
 from wayfare_operator.handlers.intake import on_event
-from wayfare_operator.kube.kinds import CHILDREN, ENDPOINT_SLICE, OBSERVED, Kind, ref_of
+from wayfare_operator.kube.kinds import ENDPOINT_SLICE, WATCHED, Kind, ref_of
 from wayfare_operator.reconcile.world import Key, Work, World
 
 
 def register(registry: kopf.OperatorRegistry, world: World) -> None:
     """Watch children; the watch itself asks for those with our label only."""
-    for kind in (*CHILDREN, *OBSERVED):
+    for kind in WATCHED:
         on_event(registry, kind, _handler(world, kind))
 
 

@@ -13,6 +13,7 @@ from wayfare_operator.kube.kinds import Kind, Object
 
 FIELD_MANAGER = "wayfare"
 INITIAL_SCALE_MANAGER = "wayfare-initial-scale"
+SLEEP_MANAGER = "wayfare-sleep"
 _PAGE = 100
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -59,18 +60,75 @@ class KubeClient:
         )
 
     async def set_initial_replicas(
-        self, kind: Kind, namespace: str, name: str, *, uid: str, replicas: int, mark: str
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        replicas: int,
+        marks: Mapping[str, str],
     ) -> Object:
-        """Set replicas and the annotation `mark` that says so, in one write of one manager.
+        """Set replicas and the annotations `marks` that say so, in one write of one manager.
 
         That manager is not `wayfare`, which so never owns replicas.
         """
-        metadata = {"uid": uid, "annotations": {mark: str(replicas)}}
+        metadata = {"uid": uid, "annotations": dict(marks)}
         return await self._request(
             "PATCH",
             kind.path(namespace, name),
             query={"fieldManager": INITIAL_SCALE_MANAGER},
             body={"metadata": metadata, "spec": {"replicas": replicas}},
+            content_type="application/merge-patch+json",
+        )
+
+    async def merge_patch(
+        self, kind: Kind, namespace: str, name: str, body: Object, *, sub: str | None = None
+    ) -> Object:
+        """A JSON merge patch; with `metadata.resourceVersion` in it, of exactly what was read."""
+        return await self._request(
+            "PATCH",
+            kind.path(namespace, name, sub),
+            query={"fieldManager": FIELD_MANAGER},
+            body=body,
+            content_type="application/merge-patch+json",
+        )
+
+    async def scale(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, replicas: int
+    ) -> Object:
+        """Set replicas through `/scale`, of exactly the object that was seen."""
+        return await self._request(
+            "PATCH",
+            kind.path(namespace, name, "scale"),
+            query={"fieldManager": SLEEP_MANAGER},
+            body={"metadata": {"uid": uid}, "spec": {"replicas": replicas}},
+            content_type="application/merge-patch+json",
+        )
+
+    async def annotate(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        annotations: Mapping[str, str | None],
+        version: str | None = None,
+    ) -> Object:
+        """Set annotations, or remove those that are None, of exactly the object that was seen;
+        with its `version`, only if nobody changed it since."""
+        return await self._request(
+            "PATCH",
+            kind.path(namespace, name),
+            query={"fieldManager": SLEEP_MANAGER},
+            body={
+                "metadata": {
+                    "uid": uid,
+                    "annotations": dict(annotations),
+                    **({} if version is None else {"resourceVersion": version}),
+                }
+            },
             content_type="application/merge-patch+json",
         )
 

@@ -18,7 +18,11 @@ async def load_configuration() -> Configuration:
     if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
-        await load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        # The library looks at the variable when it is loaded; we do when it is needed.
+        named = os.environ.get("KUBECONFIG") or None
+        await load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=named, client_configuration=configuration
+        )
     # The library's default retries any request of any kind; our queue does it with backoff.
     configuration.retries = False
     return configuration

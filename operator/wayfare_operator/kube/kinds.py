@@ -56,7 +56,11 @@ ENGINE = Kind(GROUP, VERSION, "engines", "Engine")
 SEGMENT = Kind(GROUP, VERSION, "segments", "Segment")
 JOURNEY = Kind(GROUP, VERSION, "journeys", "Journey")
 CHANNEL = Kind(GROUP, VERSION, "channels", "Channel")
-OURS = (ENGINE, SEGMENT, JOURNEY, CHANNEL)
+RECOVERY_PLAN = Kind(GROUP, VERSION, "recoveryplans", "RecoveryPlan")
+RECOVERY_RUN = Kind(GROUP, VERSION, "recoveryruns", "RecoveryRun")
+APPROVAL = Kind(GROUP, VERSION, "approvals", "Approval")
+RECOVERY = (RECOVERY_PLAN, RECOVERY_RUN, APPROVAL)
+OURS = (ENGINE, SEGMENT, JOURNEY, CHANNEL, *RECOVERY)
 
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 STATEFUL_SET = Kind("apps", "v1", "statefulsets", "StatefulSet")
@@ -83,12 +87,20 @@ POD = Kind("", "v1", "pods", "Pod")
 OBSERVED = (ENDPOINT_SLICE, POD)
 """What the operator only reads."""
 
+JOB = Kind("batch", "v1", "jobs", "Job")
+"""A data step of a run: made once and never put right."""
+
+WATCHED = (*CHILDREN, *OBSERVED, JOB)
+"""All that is watched beside our own kinds, where it has our label."""
+
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 SECRET = Kind("", "v1", "secrets", "Secret")
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
-BY_NAME = {kind.name: kind for kind in (*OURS, *CHILDREN, *OBSERVED, NAMESPACE, SECRET)}
+BY_NAME = {kind.name: kind for kind in (*OURS, *WATCHED, NAMESPACE, SECRET)}
 
 
 def ref_of(kind: Kind, obj: Object) -> Ref:

@@ -20,6 +20,7 @@ from wayfare_operator.reconcile.publication import Publication
 from wayfare_operator.reconcile.references import refusal
 from wayfare_operator.reconcile.world import Key, World
 from wayfare_operator.reconcile.writing import write_status
+from wayfare_operator.recovery.asleep import asleep
 from wayfare_operator.status import Extra, Outcome, State, condition, status, timestamp
 
 #: What changes with every send; written at most once a minute.
@@ -53,6 +54,11 @@ async def reconcile_channel(world: World, key: Key) -> float | None:
         return None
     observed = await _observe(world, entry, ref)
     wanted = decide(observed, world.now())
+    if isinstance(entry.resource, Channel):
+        why = asleep(world, *engine_of(entry.resource))
+        if why is not None and _problem(observed) is None:
+            told = Outcome(True, Reason.ASLEEP, why)
+            wanted = _status(observed, told, None, world.now())
     if wanted is None:
         return None
     wait = world.figures.hold(entry.uid, entry.status, wanted, _FIGURES, world.clock())

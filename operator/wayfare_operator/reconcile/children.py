@@ -23,6 +23,7 @@ from wayfare_operator.kube.kinds import (
     ref_of,
 )
 from wayfare_operator.reconcile.world import World
+from wayfare_operator.recovery.workloads import AWAKE_REPLICAS
 
 _REFUSED = frozenset({400, 403, 422})
 
@@ -58,8 +59,13 @@ def in_order(observed: Object, wanted: Object, accepted: str | None) -> bool:
     )
 
 
-async def apply_children(world: World, engine: Engine, facts: Facts) -> Refused | None:
-    """Make the cluster hold what the engine should consist of; the first refusal, if any."""
+async def apply_children(
+    world: World, engine: Engine, facts: Facts, *, asleep: bool = False
+) -> Refused | None:
+    """Make the cluster hold what the engine should consist of; the first refusal, if any.
+
+    `asleep`: what is new begins with no replicas, and with those it will have written on it.
+    """
     await _make_secret(world, engine)
     wanted = children(engine, facts)
     refused: Refused | None = None
@@ -69,7 +75,7 @@ async def apply_children(world: World, engine: Engine, facts: Facts) -> Refused 
         (SERVE, initial_replicas(engine)),
         (WORKER, engine.spec.worker.replicas),
     ):
-        await _scale(world, engine, component, replicas)
+        await _scale(world, engine, component, replicas, asleep=asleep)
     await prune(world, engine, {_ref(obj) for obj in wanted})
     return refused
 
@@ -135,7 +141,9 @@ async def _conflict(world: World, resource: Engine | Channel, ref: Ref) -> Refus
     )
 
 
-async def _scale(world: World, engine: Engine, component: str, replicas: int) -> None:
+async def _scale(
+    world: World, engine: Engine, component: str, replicas: int, *, asleep: bool
+) -> None:
     """Give a new Deployment its first replicas. Whoever set them later keeps them."""
     name = f"{engine.metadata.name}-{component}"
     ref = Ref(DEPLOYMENT.name, engine.metadata.namespace, name)
@@ -151,8 +159,11 @@ async def _scale(world: World, engine: Engine, component: str, replicas: int) ->
             ref.namespace,
             name,
             uid=metadata["uid"],
-            replicas=replicas,
-            mark=REPLICAS_ANNOTATION,
+            replicas=0 if asleep else replicas,
+            marks={
+                REPLICAS_ANNOTATION: str(replicas),
+                **({AWAKE_REPLICAS: str(replicas)} if asleep else {}),
+            },
         )
     except ApiError as error:
         # Deleted, or deleted and made again: the watch tells.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wayfare_engine.resources import ConditionType, Engine, Reason
+from wayfare_engine.resources import ConditionType, Engine, Reason, parse_duration
 from wayfare_operator.cache import Entry
-from wayfare_operator.desired import Facts
+from wayfare_operator.desired import Facts, RecoveryFacts
 from wayfare_operator.desired.metadata import SERVE, WORKER
 from wayfare_operator.kube.kinds import DEPLOYMENT, POD, SERVICE, Object, Ref
 from wayfare_operator.reconcile.children import Refused, apply_children
@@ -17,6 +17,7 @@ from wayfare_operator.reconcile.problems import compile_errors, invalid
 from wayfare_operator.reconcile.publication import Publication
 from wayfare_operator.reconcile.world import Key, World
 from wayfare_operator.reconcile.writing import write_status
+from wayfare_operator.recovery.asleep import asleep, plan_of
 from wayfare_operator.status import Extra, Outcome, condition, status, timestamp
 
 _COMPILE_ERRORS = 20
@@ -57,7 +58,13 @@ async def reconcile_engine(world: World, key: Key) -> float | None:
         )
         await write_status(world, entry, told)
         return None
-    refused = await apply_children(world, entry.resource, await facts_of(world))
+    engine = entry.resource
+    sleeping = asleep(world, key.namespace, key.name)
+    facts = await facts_of(world, engine)
+    refused = await apply_children(world, engine, facts, asleep=sleeping is not None)
+    if sleeping is not None and refused is None:
+        await write_status(world, entry, told_asleep(entry, sleeping, world.now()))
+        return world.settings.resync
     publication = world.publication(key.namespace, key.name)
     if not publication.looked and entry.status.get("observedGeneration") == entry.generation:
         # Just started: what was told before still stands until the plan was looked at.
@@ -71,8 +78,8 @@ async def reconcile_engine(world: World, key: Key) -> float | None:
     return _REFUSED_RETRY_SECONDS if refused is not None else world.settings.resync
 
 
-async def facts_of(world: World) -> Facts:
-    """What builders of children need to know of the installation."""
+async def facts_of(world: World, engine: Engine | None = None) -> Facts:
+    """What builders of children need to know of the installation, and of the engine's plan."""
     issuer, jwks = await world.issuer.current()
     settings = world.settings
     return Facts(
@@ -83,6 +90,41 @@ async def facts_of(world: World) -> Facts:
         operator_service_account=settings.operator_service_account,
         issuer=issuer,
         jwks=jwks,
+        recovery=None if engine is None else recovery_of(world, engine),
+    )
+
+
+def recovery_of(world: World, engine: Engine) -> RecoveryFacts | None:
+    """What the engine's RecoveryPlan says to its pods; None when no plan covers it."""
+    plan = plan_of(world, engine.metadata.namespace, engine.metadata.name)
+    if plan is None:
+        return None
+    lease = plan.spec.lease
+    return RecoveryFacts(
+        take_first=plan.spec.primary.name == world.settings.site,
+        ttl=parse_duration(lease.ttl).total_seconds(),
+        hand_over=parse_duration(lease.hand_over).total_seconds(),
+        clock_error=lease.clock_error_percent / 100,
+        takeover=plan.spec.takeover,
+        # In a drill the copy is drilled, and the standby itself goes on following.
+        follow=True,
+    )
+
+
+def told_asleep(entry: Entry, why: str, now: datetime) -> Object:
+    """The status of an engine that is to have no pods: none is missing."""
+    kept = {
+        name: value
+        for name, value in entry.status.items()
+        if name not in ("conditions", "observedGeneration")
+    }
+    kept["pods"] = {"serving": 0, "acknowledged": 0}
+    return status(
+        Outcome(True, Reason.ASLEEP, why),
+        kept,
+        generation=entry.generation,
+        observed=entry.status,
+        now=now,
     )
 
 

@@ -14,6 +14,7 @@ from wayfare_operator.kube.kinds import CHANNEL, ENDPOINT_SLICE
 from wayfare_operator.reconcile.compile import Input, compile_all, contents, gather
 from wayfare_operator.reconcile.publication import Publication, serving_pods
 from wayfare_operator.reconcile.world import Key, Work, World
+from wayfare_operator.recovery.asleep import asleep
 
 NO_PODS_GRACE_SECONDS = 30.0
 """A restart of the last serve pod is not news for every journey; a longer absence is."""
@@ -36,6 +37,10 @@ async def reconcile_plan(world: World, key: Key) -> float | None:
         world.enqueue_dependents(namespace, name)
         return None
     publication = world.publication(namespace, name)
+    if asleep(world, namespace, name) is not None:
+        # Nobody serves, and nobody is to: what was told of journeys before still stands.
+        publication.told = None
+        return world.settings.resync
     await _ask(world, publication, namespace, name)
     await _compile(publication, gather(engine, world.cache, publication.told))
     await _publish(world, publication, namespace, name)

@@ -16,11 +16,17 @@ from wayfare_operator.kube.kinds import CHANNEL, JOURNEY, SEGMENT, Ref
 from wayfare_operator.queue import WorkQueue
 from wayfare_operator.reconcile.figures import Figures
 from wayfare_operator.reconcile.publication import Publication
+from wayfare_operator.recovery.memory import PlanMemory
+from wayfare_operator.recovery.stores import Recovery
 from wayfare_operator.settings import OperatorSettings
+
+_PLANNED = frozenset({"Engine", "Segment", "Journey", "Channel"})
+"""Kinds that go into an engine's plan."""
 
 
 class Work(StrEnum):
-    """What is reconciled. PLAN is an engine's compile and publication, apart from its children."""
+    """What is reconciled. PLAN is an engine's compile and publication, apart from its children;
+    REQUESTS is what a recovery plan's other site asks of this one."""
 
     ENGINE = "Engine"
     PLAN = "Plan"
@@ -28,6 +34,10 @@ class Work(StrEnum):
     JOURNEY = "Journey"
     CHANNEL = "Channel"
     NAMESPACES = "Namespaces"
+    RECOVERY_PLAN = "RecoveryPlan"
+    RECOVERY_RUN = "RecoveryRun"
+    APPROVAL = "Approval"
+    REQUESTS = "RecoveryRequests"
 
 
 class Key(NamedTuple):
@@ -58,11 +68,14 @@ class World:
     now: Callable[[], datetime]
     clock: Callable[[], float]
     token: Callable[[], str]
+    recovery: Recovery
     queue: WorkQueue[Key] = field(init=False)
     publications: dict[tuple[str, str], Publication] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
     accepted: dict[Ref, str] = field(default_factory=dict)
     secrets_made: set[str] = field(default_factory=set)
+    plans: dict[tuple[str, str], PlanMemory] = field(default_factory=dict)
+    """What is known of each RecoveryPlan, by its namespace and name."""
 
     def publication(self, namespace: str, name: str) -> Publication:
         """What is known of an engine's plan; made when asked for first."""
@@ -81,5 +94,5 @@ class World:
     def enqueue_engine_of(self, ref: Ref) -> None:
         """Have the plan of the engine that an object refers to compiled again."""
         entry = self.cache.get(ref)
-        if entry is not None and entry.resource is not None:
+        if entry is not None and entry.resource is not None and ref.kind in _PLANNED:
             self.enqueue_plan(*engine_of(entry.resource))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from wayfare_operator.cache import Entry
@@ -9,13 +11,16 @@ from wayfare_operator.kube.client import ApiError, ApiUnreachable
 from wayfare_operator.kube.events import event
 from wayfare_operator.kube.kinds import BY_NAME, EVENT, Object
 from wayfare_operator.reconcile.world import World
-from wayfare_operator.status import transitions
+from wayfare_operator.status import Transition, transitions
 
 log = structlog.get_logger(__name__)
 
 
-async def write_status(world: World, entry: Entry, wanted: Object) -> bool:
-    """Patch an object's status if it differs; True when something was written."""
+async def write_status(
+    world: World, entry: Entry, wanted: Object, *, also: Sequence[Transition] = ()
+) -> bool:
+    """Patch an object's status if it differs; True when something was written. `also`: Events
+    beside those that follow from the conditions."""
     if entry.status == wanted:
         return False
     kind = BY_NAME[entry.ref.kind]
@@ -40,7 +45,7 @@ async def write_status(world: World, entry: Entry, wanted: Object) -> bool:
             return False
         raise
     world.cache.put(kind, written)
-    for said in transitions(entry.status, wanted):
+    for said in (*transitions(entry.status, wanted), *also):
         told = event(entry, said, now=world.now(), reporter=world.settings.pod_name)
         try:
             await world.kube.create(EVENT, told)

@@ -83,3 +83,18 @@ def test_objects_of_others_are_left_alone(tmp_path: Path) -> None:
     assert (folder.manifests, folder.problems) == ((), ())
     with pytest.raises(NoSuchEngine, match="no Engine"):
         compile_folder(folder, imported=[], previous=None)
+
+
+def test_a_recovery_plan_is_read_and_has_no_part_in_what_is_compiled(tmp_path: Path) -> None:
+    plan = (
+        HEAD + "kind: RecoveryPlan\nmetadata: {name: retail}\nspec:\n  engineRef: {name: retail}\n"
+        "  sites: [{name: east}, {name: %s}]\n  objectives: {rto: 15m, rpo: 1m}\n"
+    )
+    write(tmp_path, engine=ENGINE, good=plan % "west", s=SEGMENT % ("s", "customer.age > 1"))
+    compiled = compile_folder(read_folder(tmp_path), imported=[], previous=None)
+    assert compiled.problems == ()
+    assert not compiled.plan.journeys
+
+    write(tmp_path, good=plan % "east")
+    [problem] = read_folder(tmp_path).problems
+    assert "the two sites have the same name" in problem.message

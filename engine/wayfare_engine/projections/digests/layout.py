@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from wayfare_engine.decoding import known
 from wayfare_engine.projections.digests.problems import DigestDamaged, NewerDigest
 
 FORMAT: Final = 1
@@ -149,3 +150,6 @@ def nodes_over(prefixes: Array, rows: Array, s1: Array, s2: Array, firsts: int) 
     for name, values in (("rows", rows), ("s1", s1), ("s2", s2)):
         made[name] = np.add.reduceat(values.astype(np.uint64), starts)
     return made
+
+
+known(Document)

@@ -2,7 +2,8 @@
 
 A thread looks every second: when the plan's channels, what hosts say of themselves or the epoch
 changed, the `SendWorker` that runs is ended, which takes as long as its hand-overs under way, and
-another is begun. What was dispatched and did not leave is found again, as after a crash.
+another is begun. What was dispatched and did not leave is found again, as after a crash. Where the
+epoch is not held none runs; in a planned move the one that runs is drained first.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from wayfare_engine.clock import new_id
 from wayfare_engine.customers.messages import MessageMaker, Messages
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.guards import BadLimit
-from wayfare_engine.lease.right import Right, terms_of
+from wayfare_engine.lease.right import terms_of
 from wayfare_engine.lease.terms import boottime
 from wayfare_engine.ledger.bodies import Guard
-from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
+from wayfare_engine.ledger.fence import StaleEpoch
+from wayfare_engine.ledger.standing import Stand, State, stand
 from wayfare_engine.metrics import SendMetrics
 from wayfare_engine.objectstore import ObjectStore
-from wayfare_engine.outbox import HttpHost, Origin, SendWorker
+from wayfare_engine.outbox import HttpHost, Origin, SendWorker, quiesce
 from wayfare_engine.outbox.channel import Host
 from wayfare_engine.plan import Plan
 from wayfare_engine.privacy import MasterKeys
@@ -41,7 +43,7 @@ from wayfare_engine.worker.sending.breakers import Breakers
 from wayfare_engine.worker.sending.figures import Figures, WatchedHost
 from wayfare_engine.worker.sending.hosts import Hosts, Known
 from wayfare_engine.worker.sending.reports import count, idle_report, running_report
-from wayfare_engine.worker.sending.right import right_to_act, take_first_epoch
+from wayfare_engine.worker.standing import Standing
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ class _Running:
     """One SendWorker. `made_from` is everything that it would have to be made anew for."""
 
     made_from: object
+    worker: SendWorker
     stop: threading.Event
     thread: threading.Thread
     ways: Mapping[str, built.Built]
@@ -72,6 +75,7 @@ class Sending:
         self,
         settings: Settings,
         *,
+        standing: Standing,
         plan: Callable[[], Plan | None],
         store: ObjectStore | None,
         masters: MasterKeys | None,
@@ -80,6 +84,7 @@ class Sending:
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
+        self._standing = standing
         self._plan = plan
         self._metrics = metrics
         self._clock = clock
@@ -109,11 +114,11 @@ class Sending:
         self._problems: dict[str, str] = {}
         self._waits: str | None = None
         self._running: _Running | None = None
-        self._right: tuple[int, Right] | None = None
         self._thread = threading.Thread(target=self._run, name="sending", daemon=True)
 
     def start(self) -> None:
         """Begin."""
+        self._standing.on_change(self._news.set)
         self._pool.open()
         self._breakers.start()
         self._thread.start()
@@ -142,7 +147,8 @@ class Sending:
                                 reported_at = time.monotonic()
                             self._news.wait(_LOOK_SECONDS)
                             self._news.clear()
-                        self._end()
+                        self._end_running()
+                        quiesce.gone(connection, self._settings.pod_uid)
                         channel_reports.withdraw(connection, self._settings.pod_uid)
                 except Away as error:
                     log.info("sending.store_away", error=type(error).__name__)
@@ -151,18 +157,17 @@ class Sending:
                     log.exception("sending.failed")
                     self._over.wait(_LOOK_SECONDS * 5)
         finally:
-            self._end()
+            self._end_running()
 
     def _try_to_look(self, connection: psycopg.Connection[Any]) -> None:
         """`_look`; what it says to people is told of each channel that does not run."""
+        before, self._waits = self._waits, None
         try:
             self._look(connection)
         except SaidToPeople as error:
-            if str(error) != self._waits:
+            if str(error) != before:
                 log.error("sending.waits", error=str(error))
             self._waits = str(error)
-        else:
-            self._waits = None
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
         """Have that run which should."""
@@ -179,7 +184,11 @@ class Sending:
             for name, k in known.items()
             if k.problem is not None or k.description is None
         }
-        epoch = site_epoch(connection).epoch
+        present = stand(connection)
+        if not present.sends:
+            self._let_go(connection, present)
+            return
+        epoch = present.epoch
         sealed = sealed_attributes(connection)
         made_from = (
             epoch,
@@ -188,7 +197,7 @@ class Sending:
             plan.governance,
             {name: k.description for name, k in known.items()},
         )
-        if running is not None and running.made_from == made_from:
+        if running is not None and running.made_from == made_from and not running.worker.draining:
             self._problems = dict(running.problems) | self._problems
             for name in running.ways:
                 self._breakers.ask(name)
@@ -198,7 +207,22 @@ class Sending:
         ways, unusable = self._ways(plan, known, messages, sealed)
         self._problems = unusable | self._problems
         if ways:
-            self._begin(connection, plan, ways, unusable, messages, epoch, made_from)
+            # Noted first, and looked at again: who asks for an end sees one or the other.
+            quiesce.sending(connection, self._settings.pod_uid, epoch)
+            if stand(connection) == present:
+                self._begin(plan, ways, unusable, messages, epoch, made_from)
+
+    def _let_go(self, connection: psycopg.Connection[Any], present: Stand) -> None:
+        """Nothing is to be sent: in a planned move what is under way ends first."""
+        running = self._running
+        why = self._standing.answer().why
+        self._waits = NOT_HELD if why is None else f"{NOT_HELD}: {why}"
+        if running is not None and present.held and present.state is State.QUIESCING:
+            running.worker.drain()
+            if not running.worker.drained:
+                return
+        self._end_running()
+        quiesce.stopped(connection, self._settings.pod_uid, present.run)
 
     def _ways(
         self,
@@ -249,7 +273,6 @@ class Sending:
 
     def _begin(
         self,
-        connection: psycopg.Connection[Any],
         plan: Plan,
         ways: Mapping[str, built.Built],
         unusable: Mapping[str, str],
@@ -258,7 +281,10 @@ class Sending:
         made_from: object,
     ) -> None:
         settings, terms = self._settings, terms_of(self._settings)
-        right = self._right_of(connection, epoch)
+        right = self._standing.right(epoch)
+        if right is None:
+            self._waits = NOT_HELD
+            return
         channels, breakers = {}, {}
         for name, way in ways.items():
             figures = self._figures.get(name)
@@ -293,7 +319,7 @@ class Sending:
 
         thread = threading.Thread(target=run, name="sends", daemon=True)
         thread.start()
-        self._running = _Running(made_from, stop, thread, ways, unusable)
+        self._running = _Running(made_from, worker, stop, thread, ways, unusable)
         log.info("sending.runs", channels=sorted(ways), epoch=epoch)
 
     def _end_running(self) -> None:
@@ -303,37 +329,14 @@ class Sending:
         running.stop.set()
         running.thread.join()
 
-    def _end(self) -> None:
-        self._end_running()
-        right, self._right = self._right, None
-        if right is not None:
-            right[1].stop()
-
-    def _right_of(self, connection: psycopg.Connection[Any], epoch: int) -> Right:
-        """The right to act for an epoch: asked for anew with each epoch, and not with each plan."""
-        present = self._right
-        if present is not None and present[0] == epoch:
-            return present[1]
-        if present is not None:
-            present[1].stop()
-            self._right = None
-        settings = self._settings
-        if settings.lease_take_first and settings.object_store_url is not None:
-            take_first_epoch(settings, connection, self._clock)
-        right = right_to_act(settings, connection, epoch)
-        self._right = (epoch, right)
-        return right
-
-    def _may_send(self) -> float:
-        return 0.0 if self._right is None else self._right[1].may_send()
-
     def _report(self, connection: psycopg.Connection[Any], news: set[str]) -> None:
         plan, running = self._plan(), self._running
         if plan is None:
             return
-        may_send = self._may_send()
+        may_send = self._standing.may_send()
         self._metrics.may_send.set(may_send)
         ways = {} if running is None else running.ways
+        quiesce.still_there(connection, self._settings.pod_uid)
         reports = []
         for name, channel in plan.channels.items():
             problem = self._problems.get(name)

@@ -1,4 +1,4 @@
--- Health of Engine, Segment, Journey and Channel for Argo CD, from the conditions that kstatus reads.
+-- Health of Engine, Segment, Journey, Channel and RecoveryPlan for Argo CD, from the conditions that kstatus reads.
 -- In the ConfigMap argocd-cm: resource.customizations.health.wayfare.dev_Journey: | (this file)
 local health = {status = "Progressing", message = "not looked at yet"}
 local status = obj.status

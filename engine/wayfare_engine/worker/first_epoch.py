@@ -1,8 +1,4 @@
-"""The right to act, for one epoch of this process's sends.
-
-With an object store it is the lease's. Without one this site is the only one that there can be, and
-its database alone says whether it writes.
-"""
+"""The first epoch of a plan, which a worker of the primary site takes."""
 
 from __future__ import annotations
 
@@ -16,20 +12,14 @@ import psycopg
 import structlog
 
 from wayfare_engine.lease import EpochTaken, TakeEpoch, highest, open_lease_store
-from wayfare_engine.lease.right import Leased, OnlySite, Right, terms_of
+from wayfare_engine.lease.right import terms_of
 from wayfare_engine.lease.take_epoch import remembered
+from wayfare_engine.objectstore import open_store
+from wayfare_engine.objectstore.marker import check
+from wayfare_engine.objectstore.probe import prove
 from wayfare_engine.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-
-def right_to_act(settings: Settings, connection: psycopg.Connection[Any], epoch: int) -> Right:
-    """Ask for it from now on. Raises StoreProblem for an address that no client understands."""
-    if settings.object_store_url is None:
-        return OnlySite()
-    store = open_lease_store(settings.object_store_url, ttl=settings.lease_ttl_seconds)
-    known = remembered(connection, settings.recovery_plan, epoch)
-    return Leased(store, settings, epoch, known=known)
 
 
 def take_first_epoch(
@@ -37,7 +27,9 @@ def take_first_epoch(
 ) -> bool:
     """Take epoch 1 of a plan that nobody ever acted for; whether it was taken or finished now.
 
-    Putting the object decides between two that try. Raises StoreProblem while the store is away.
+    Putting the object decides between two that try. Raises StoreProblem while the store is away,
+    ForeignStore for another plan's, and StoreUnfit for one that cannot hold a lease: nothing that
+    lasts is in it then.
     """
     assert settings.object_store_url is not None
     store = open_lease_store(settings.object_store_url, ttl=settings.lease_ttl_seconds)
@@ -46,6 +38,12 @@ def take_first_epoch(
         return False
     if remembered(connection, settings.recovery_plan, 1):
         return False
+    check(store, settings.recovery_plan)
+    if last is None:
+        proving = open_store(
+            settings.object_store_url, timeout_seconds=settings.object_store_timeout_seconds
+        )
+        prove(proving, uuid.uuid4().hex)
     try:
         TakeEpoch(
             connection,

@@ -1,0 +1,109 @@
+"""A site is lost and the other one takes over; then it comes back and is given the work again.
+
+What is told is what the RecoveryRuns say at their end, and what the ledgers hold.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from demo.cluster import ENGINE, NAMESPACE, Cluster, condition
+from demo.recovery.sites import PLAN
+from demo.steps import WAYFARE, StepFailed
+
+_RUN_SECONDS = 900.0
+_STANDBY_SECONDS = 600.0
+
+
+def plan_status(cluster: Cluster) -> dict[str, Any]:
+    """What the plan says at this site."""
+    found: dict[str, Any] = cluster.get("-n", NAMESPACE, "recoveryplan", PLAN)
+    return dict(found.get("status") or {})
+
+
+def wait_standby(cluster: Cluster, *, seconds: float = _STANDBY_SECONDS) -> dict[str, Any]:
+    """Wait until the standby has caught up, sleeps, and would meet the objectives."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = plan_status(cluster)
+        sites: list[dict[str, Any]] = found.get("sites") or []
+        here = next((one for one in sites if one["name"] == cluster.site), dict[str, Any]())
+        ready = condition({"status": found}, "ReadyToTakeOver")
+        if here.get("state") == "Asleep" and ready.get("status") == "True":
+            return found
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                f"site {cluster.site} is {here.get('state')} after {seconds:.0f} s: "
+                f"{ready.get('reason')}: {ready.get('message')}",
+                look=f"kubectl -n {NAMESPACE} get recoveryplan {PLAN} -o yaml",
+            )
+        time.sleep(1.0)
+
+
+def start(cluster: Cluster, kind: str, *options: str) -> str:
+    """Make a run at the site of `cluster`; its name."""
+    done = cluster.run(
+        *(WAYFARE, "recovery", kind, PLAN, "-n", NAMESPACE, "--json"),
+        *options,
+    )
+    return str(json.loads(done.stdout.strip().splitlines()[-1])["name"])
+
+
+def wait_ended(cluster: Cluster, run: str, *, seconds: float = _RUN_SECONDS) -> dict[str, Any]:
+    """Wait until the run ended; its status. Raises StepFailed when it did not succeed."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = cluster.get("-n", NAMESPACE, "recoveryrun", run)
+        status: dict[str, Any] = found.get("status") or {}
+        state = status.get("state")
+        if state == "Succeeded":
+            return status
+        stuck = state in ("Failed", "WaitingForApproval", "Abandoned", "Rejected")
+        if stuck or time.monotonic() > deadline:
+            ready = condition(found, "Ready")
+            raise StepFailed(
+                f"run {run} is {state} at step {status.get('step')}: {ready.get('message')}",
+                look=f"kubectl -n {NAMESPACE} get recoveryrun {run} -o yaml",
+            )
+        time.sleep(0.5)
+
+
+def kill(cluster: Cluster) -> datetime:
+    """The whole site at once; when that was."""
+    at = datetime.now(UTC)
+    cluster.steps.run(WAYFARE, "lab", "kill", cluster.site)
+    return at
+
+
+def restore(cluster: Cluster) -> None:
+    """The site starts again from its disk; returns when its pods are back."""
+    cluster.steps.run(WAYFARE, "lab", "restore", cluster.site, timeout=300)
+    cluster.kubectl(
+        *("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=300s", "pod", "-l"),
+        f"wayfare.dev/engine={ENGINE}",
+        timeout=330,
+    )
+
+
+def whole(status: dict[str, Any]) -> float | None:
+    """From the start of an ended run's first step to the end of its last one, in seconds."""
+    began = [
+        _moment(each["startedAt"]) for each in status.get("steps", []) if each.get("startedAt")
+    ]
+    ended = [_moment(each["endedAt"]) for each in status.get("steps", []) if each.get("endedAt")]
+    return (max(ended) - min(began)).total_seconds() if began and ended else None
+
+
+def seconds_of(status: dict[str, Any], step: str) -> float | None:
+    """How long a step of an ended run took."""
+    for each in status.get("steps", []):
+        if each["name"] == step and each.get("startedAt") and each.get("endedAt"):
+            return (_moment(each["endedAt"]) - _moment(each["startedAt"])).total_seconds()
+    return None
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,219 @@
+"""What the chains say that a projection holds, up to where this database applied them.
+
+Computed from the objects in the store by the same folding as everywhere, and compared with the
+table: what is missing was lost, what is more came from nowhere. It costs memory in proportion to
+the keys of the projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import Connection, sql
+
+from wayfare_engine.journal import intents
+from wayfare_engine.journal.chain import chains, fetch, objects, opened
+from wayfare_engine.journal.positions import Chain, positions
+from wayfare_engine.journal.segment import Closed
+from wayfare_engine.ledger import Kind
+from wayfare_engine.objectstore import ObjectStore
+from wayfare_engine.objectstore.paths import SEQ_DIGITS
+from wayfare_engine.projections.declared import BY_NAME, Projection
+from wayfare_engine.projections.prepared import Key, Prepared, microseconds
+from wayfare_engine.projections.preparing import add_inner, add_table
+from wayfare_engine.recovery.checks.own_rows import own_ids
+
+_BATCH: Final = 5000
+_BESIDE: Final = (Kind.MERGED, Kind.ERASURE)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The states of one projection's keys by the chains; `rows` is how many rows said so, over
+    `segments` of which `read` had such rows. `reached`: up to which position of each chain.
+    `whole`: no older segment was left out; else keys that only those speak of are not known."""
+
+    projection: Projection
+    states: dict[Key, Any]
+    erased: frozenset[str]
+    rows: int
+    segments: int
+    read: int
+    reached: dict[Chain, int]
+    whole: bool
+
+
+@dataclass
+class Compared:
+    """Row ids where a table and the chains do not agree. `unsealed`: how many rows of the table
+    are from rows of this database that are in no chain (yet). `not_judged`: how many are of keys
+    that no segment speaks of that was read."""
+
+    rows: int = 0
+    unsealed: int = 0
+    not_judged: int = 0
+    lost: list[str] = field(default_factory=list)
+    older: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    from_nowhere: list[str] = field(default_factory=list)
+
+    @property
+    def findings(self) -> list[Any]:
+        """For the evidence, by the id of the ledger's row: no customer is named there."""
+        return [
+            {"what": what, "row": row}
+            for what, some in (
+                ("lost", self.lost),
+                ("older than the chains say", self.older),
+                ("not as the chains say", self.changed),
+                ("in no chain", self.from_nowhere),
+            )
+            for row in some
+        ]
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """Counts."""
+        return {
+            "rows": self.rows,
+            "unsealed": self.unsealed,
+            "notJudged": self.not_judged,
+            "lost": len(self.lost),
+            "older": len(self.older),
+            "changed": len(self.changed),
+            "fromNowhere": len(self.from_nowhere),
+        }
+
+    @property
+    def said(self) -> str:
+        """What is wrong, in words; empty when nothing is."""
+        parts = (
+            (self.lost, "lost"),
+            (self.older, "older than the chains say"),
+            (self.changed, "not as the chains say"),
+            (self.from_nowhere, "in no chain"),
+        )
+        return ", ".join(f"{len(some):,} {what}" for some, what in parts if some)
+
+
+def expected(
+    connection: Connection[Any],
+    store: ObjectStore,
+    kind: Kind,
+    name: str,
+    *,
+    newest: int,
+    say: Callable[[str], None],
+    saw: Callable[[pa.Table, str, int], None] = lambda rows, site, epoch: None,
+) -> Expected:
+    """Read the chains up to where the connection's snapshot stands, of a long one the `newest`
+    objects. `saw` is told of the rows of
+    this kind as they come, with their site and epoch.
+
+    Raises ChainProblem, NewerFormat, RowDamaged, StoreProblem, StoreUnavailable, psycopg.Error.
+    """
+    into = Prepared()
+    wanted = pa.array([kind.value, *(k.value for k in _BESIDE)])
+    segments = read = 0
+    applied = {chain: at.seq for chain, at in positions(connection).items()}
+    reached: dict[Chain, int] = {}
+    whole = True
+    for chain in chains(store):
+        upto = max(applied.get(chain, 0), intents.position(connection, *chain).seq)
+        reached[chain] = upto
+        listed = [one for one in objects(store, *chain) if int(one.path[-SEQ_DIGITS:]) <= upto]
+        whole = whole and len(listed) <= newest
+        for path, data in fetch(store, listed[-newest:]):
+            found = opened(path, data, bodies=False)
+            if isinstance(found, Closed):
+                break
+            segments += 1
+            if segments % 100 == 0:
+                say(f"{name}: {segments:,} segments read")
+            if not pc.any(pc.is_in(found.rows["kind"], value_set=wanted)).as_py():
+                continue
+            read += 1
+            found = opened(path, data)
+            assert not isinstance(found, Closed), "it was a segment just now"
+            rows = found.rows.slice(0, upto - found.header.first + 1)
+            rows = rows.filter(pc.is_in(rows["kind"], value_set=wanted))
+            add_table(into, rows, site=chain[0], epoch=chain[1])
+            saw(rows.filter(pc.equal(rows["kind"], kind.value)), *chain)
+    counted = into.rows
+    add_inner(into, [row for row in into.inner.values() if row.kind == kind])
+    return Expected(
+        projection=BY_NAME[name],
+        states=into.folds[name].states,
+        erased=frozenset(key[0] for key in into.folds["erased"].states),
+        rows=counted,
+        segments=segments,
+        read=read,
+        reached=reached,
+        whole=whole,
+    )
+
+
+def compare(connection: Connection[Any], said: Expected) -> Compared:
+    """The table in the connection's snapshot against what the chains say. Raises psycopg.Error."""
+    projection, left = said.projection, dict(said.states)
+    found = Compared()
+    place = projection.place("row_id") - len(projection.key)
+    versions = place + 1
+    unsealed: set[bytes] | None = None
+    for row in _table(connection, projection):
+        found.rows += 1
+        key, state = row[: len(projection.key)], row[len(projection.key) :]
+        there = left.pop(key, None)
+        if there == state:
+            continue
+        if there is not None and state[:versions] == there[:versions]:
+            found.changed.append(there[place].hex())
+        elif there is not None and state[:versions] < there[:versions]:
+            found.older.append(there[place].hex())
+        else:
+            if unsealed is None:
+                unsealed = own_ids(connection, said.reached, projection.kinds)
+            if state[place] in unsealed:
+                found.unsealed += 1
+            elif there is None and not said.whole:
+                found.not_judged += 1
+            else:
+                found.from_nowhere.append(state[place].hex())
+    whose = projection.place("customer_id")
+    missing = [(str((key + state)[whose]), state[place].hex()) for key, state in left.items()]
+    erased = said.erased
+    if missing and not said.whole:
+        erased |= _erased(connection, [customer for customer, _ in missing])
+    found.lost += [row for customer, row in missing if customer not in erased]
+    return found
+
+
+def _erased(connection: Connection[Any], customers: list[str]) -> frozenset[str]:
+    """Those of whom this database knows that they were erased, in a segment that was not read."""
+    found = connection.execute(
+        "SELECT customer_id FROM wayfare.erased WHERE customer_id = ANY(%s)", (customers,)
+    ).fetchall()
+    return frozenset(row[0] for row in found)
+
+
+def _table(connection: Connection[Any], projection: Projection) -> Iterable[tuple[Any, ...]]:
+    """All rows, with values as folds have them."""
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in projection.columns)
+    query = sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier("wayfare", projection.name))
+    turned: dict[int, Callable[[Any], Any]] = {
+        place: (lambda value: value.bytes) if column.type == "uuid" else microseconds
+        for place, column in enumerate(projection.columns)
+        if column.type in ("uuid", "timestamptz")
+    }
+    with connection.cursor(name="projection") as cursor:
+        cursor.itersize = _BATCH
+        cursor.execute(query)
+        for row in cursor:
+            yield tuple(
+                turned[place](value) if value is not None and place in turned else value
+                for place, value in enumerate(row)
+            )

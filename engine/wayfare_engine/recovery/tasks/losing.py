@@ -1,0 +1,150 @@
+"""How much is lost with a site: estimated from what it last said of itself, then counted by ids.
+
+At a failover nobody can read the lost site's disk. What it had written by its newest beat, or had
+sealed by its last segment if that is later, is known; since then it wrote at about the rate at
+which it sealed before. What is not in its closed chain of that is the estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from wayfare_engine.journal.chain import objects, opened
+from wayfare_engine.journal.segment import Closed
+from wayfare_engine.lease.beats import Beat, read_beat
+from wayfare_engine.lease.epochs import Lease
+from wayfare_engine.recovery.tasks.task import Task
+
+#: Over how many seconds before the chain's end its rate is taken.
+RATE_SECONDS = 30.0
+_OBJECTS = 400
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A segment: its last position, and when it was sealed by its site's clock."""
+
+    last: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Rows that are in no segment: the most likely number, and between which it is. `oldest_at` is
+    when the oldest of them was written, about."""
+
+    rows: int
+    low: int
+    high: int
+    oldest_at: datetime | None
+    arithmetic: str
+    basis: str = "Estimated"
+
+    def figures(self) -> dict[str, Any]:
+        """For a step's result."""
+        return {
+            "rows": self.rows,
+            "low": self.low,
+            "high": self.high,
+            "oldestAt": None if self.oldest_at is None else self.oldest_at.isoformat(),
+            "basis": self.basis,
+            "arithmetic": self.arithmetic,
+        }
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nothing says how much is lost."""
+
+    why: str
+
+    def figures(self) -> dict[str, Any]:
+        """For a step's result."""
+        return {"rows": None, "basis": "Unknown", "arithmetic": self.why}
+
+
+def estimate(task: Task, holder: Lease) -> Estimate | Unknown:
+    """Of the chain of `holder`, which is closed. Raises StoreProblem, ChainProblem."""
+    segments, closed = ending(task, holder.site, holder.epoch)
+    beat = read_beat(task.store, task.plan, holder.site)
+    if beat is not None and beat.epoch != holder.epoch:
+        beat = None
+    return estimated(
+        segments,
+        sealed=closed.at_seq if closed is not None else (segments[-1].last if segments else 0),
+        beat=beat,
+        beat_seconds=task.settings.beat_seconds,
+        fault_at=None if task.run is None else task.run.fault_at,
+        taken_at=task.clock(),
+    )
+
+
+def ending(task: Task, site: str, epoch: int) -> tuple[list[Sealed], Closed | None]:
+    """The last segments of a chain, those of `RATE_SECONDS` and one before them, and its end."""
+    found: list[Sealed] = []
+    closed: Closed | None = None
+    for listed in reversed(objects(task.store, site, epoch)[-_OBJECTS:]):
+        one = opened(listed.path, task.store.get(listed.path), bodies=False)
+        if isinstance(one, Closed):
+            closed = one
+            continue
+        found.append(Sealed(one.header.last, datetime.fromisoformat(one.header.sealed_at)))
+        if found[0].at - found[-1].at > timedelta(seconds=RATE_SECONDS):
+            break
+    return found[::-1], closed
+
+
+def estimated(
+    segments: Sequence[Sealed],
+    *,
+    sealed: int,
+    beat: Beat | None,
+    beat_seconds: float,
+    fault_at: datetime | None,
+    taken_at: datetime,
+) -> Estimate | Unknown:
+    """The arithmetic. `sealed` rows are in the closed chain; `fault_at` is when the site was lost,
+    if somebody knows, else it may have been any time until `taken_at`."""
+    last = segments[-1] if segments else None
+    known, since, what = sealed, None if last is None else last.at, "its last segment"
+    if beat is not None and (since is None or beat.at >= since):
+        known, since, what = max(sealed, beat.sealed_seq + beat.unsealed), beat.at, "its last beat"
+    if since is None:
+        return Unknown("the site never wrote a beat and never sealed a segment in this epoch")
+    rate = _rate(segments, known, since)
+    waiting = known - sealed
+    latest = max(0.0, ((fault_at or taken_at) - since).total_seconds())
+    # Without a word about when, it was lost before the beat that did not come.
+    likely = latest if fault_at is not None else min(latest, beat_seconds / 2)
+    rows = round(waiting + rate * likely)
+    high = round(waiting + rate * latest)
+    oldest = since
+    if beat is not None and beat.oldest_unsealed_at is not None and sealed <= beat.sealed_seq:
+        oldest = beat.oldest_unsealed_at
+    until = "the fault" if fault_at is not None else "half a beat later"
+    return Estimate(
+        rows=rows,
+        low=waiting if fault_at is None else rows,
+        high=high,
+        oldest_at=oldest if rows else None,
+        arithmetic=(
+            f"{known:,} rows written by {what} − {sealed:,} in the closed chain + "
+            f"{rate:.1f} a second × {likely:.1f} s until {until} = {rows:,}"
+        ),
+    )
+
+
+def _rate(segments: Sequence[Sealed], known: int, since: datetime) -> float:
+    """Rows a second, from the first of the segments to what is known: silence counts."""
+    if not segments:
+        return 0.0
+    seconds = (since - segments[0].at).total_seconds()
+    return 0.0 if seconds <= 0 else (known - segments[0].last) / seconds
+
+
+def off_share(estimate_rows: int, exact: int) -> float | None:
+    """By which share an estimate was off; None when nothing was lost."""
+    return None if exact == 0 else round(abs(estimate_rows - exact) / exact, 4)

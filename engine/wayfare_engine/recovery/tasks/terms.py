@@ -1,0 +1,38 @@
+"""What of a recovery plan its steps need, as the operator says it (WAYFARE_RECOVERY_TERMS)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from wayfare_engine.lease import Takeover
+from wayfare_engine.settings import MissingSetting
+
+VARIABLE = "WAYFARE_RECOVERY_TERMS"
+
+
+class RunTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`sites` has the primary first; `gates` names the checks that gate, None each check's own
+    word."""
+
+    kind: str | None = None
+    sites: tuple[str, ...] = ()
+    takeover: Takeover = Takeover.LEASE
+    rto_seconds: float | None = None
+    rpo_seconds: float | None = None
+    gates: tuple[str, ...] | None = None
+    standby: str | None = None
+
+    def other(self, site: str) -> str | None:
+        """The plan's other site."""
+        others = [one for one in self.sites if one != site]
+        return others[0] if len(others) == 1 else None
+
+
+def parse_terms(text: str | None) -> RunTerms:
+    """From the variable's text. Raises MissingSetting for what is not understood."""
+    if not text:
+        return RunTerms()
+    try:
+        return msgspec.json.decode(text, type=RunTerms)
+    except msgspec.MsgspecError as error:
+        raise MissingSetting(VARIABLE, f"is not understood ({error})") from None

@@ -1,0 +1,73 @@
+"""Verify: the checks of a database that does not serve, each with its evidence; those that gate bar
+the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from wayfare_engine.recovery.checks import EngineAt, Looking, for_step, run
+from wayfare_engine.recovery.tasks.problems import StepFailed
+from wayfare_engine.recovery.tasks.task import Done, Task
+from wayfare_engine.resources import RunKind, Verdict
+from wayfare_engine.runs import CheckResult
+
+
+def verify(task: Task) -> Done:
+    """Every check of this step for this kind of run. A gate that did not pass makes the attempt
+    fail, with all verdicts in it."""
+    return judged(task, looked(task, task.step))
+
+
+def check(task: Task) -> Done:
+    """The cheap checks, in a wake window or on a schedule; nothing is barred by them."""
+    found = looked(task, "Schedule")
+    return Done(_said(found), {"checks": len(found)}, found, task.keep(list(found)))
+
+
+def looked(task: Task, step: str, engine: EngineAt | None = None) -> tuple[CheckResult, ...]:
+    """What the checks of a step find."""
+    kind = None if task.run is None else str(task.run.kind)
+    at = Looking(
+        plan=task.plan,
+        site=task.site,
+        clock=task.clock,
+        dsn=task.dsn,
+        store=task.store,
+        other=task.terms.other(task.site),
+        run=None if task.run is None else task.number,
+        kind=kind,
+        settings=task.settings,
+        gates=None if task.terms.gates is None else frozenset(task.terms.gates),
+        say=_saying(task),
+        engine=engine,
+        source_lost=task.run is not None and task.run.kind is RunKind.FAILOVER,
+    )
+    return run(for_step(step, kind), at)
+
+
+def judged(task: Task, found: tuple[CheckResult, ...]) -> Done:
+    """Done, or StepFailed when a gate did not pass."""
+    evidence = task.keep(list(found))
+    barred = [one for one in found if one.gate and one.verdict is not Verdict.PASSED]
+    if barred:
+        words = "; ".join(f"{one.name} {one.verdict.lower()}: {one.message}" for one in barred)
+        raise StepFailed(
+            f"{len(barred)} of {len(found)} checks bar the way: {words}",
+            {"gate": True, "barred": [one.name for one in barred]},
+            found,
+            evidence,
+        )
+    return Done(_said(found), {"checks": len(found)}, found, evidence)
+
+
+def _saying(task: Task) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        task.moved()
+        task.say(text)
+
+    return say
+
+
+def _said(found: Sequence[CheckResult]) -> str:
+    counts = {v: sum(one.verdict is v for one in found) for v in Verdict}
+    return ", ".join(f"{count} {verdict.lower()}" for verdict, count in counts.items() if count)

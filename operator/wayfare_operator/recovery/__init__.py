@@ -1,0 +1,1 @@
+"""Recovery: plans, runs and approvals brought to what the store and the cluster say of them."""

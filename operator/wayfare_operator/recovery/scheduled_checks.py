@@ -1,0 +1,79 @@
+"""The cheap checks by schedule, at the site that acts: one Job a time, none on top of another."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from wayfare_engine.objectstore import ObjectStore
+from wayfare_engine.resources import Engine, RecoveryPlan
+from wayfare_engine.runs.windows import CHECK, number
+from wayfare_operator.desired import Facts
+from wayfare_operator.reconcile.world import World
+from wayfare_operator.recovery import window_jobs
+from wayfare_operator.recovery.consistency import levels
+from wayfare_operator.recovery.memory import PlanMemory
+from wayfare_operator.recovery.procedure import JobState
+from wayfare_operator.recovery.record import Check
+from wayfare_operator.recovery.secret_digests import make_key
+from wayfare_operator.recovery.windows import times
+
+_TIMEOUT = timedelta(minutes=10)
+_WHERE = "spec.consistency.schedule"
+
+
+async def check_by_schedule(
+    world: World,
+    plan: RecoveryPlan,
+    engine: Engine,
+    facts: Facts,
+    memory: PlanMemory,
+    store: ObjectStore,
+) -> bool:
+    """Start a check that is due, or see what became of the one under way; whether one is."""
+    now, standing = world.now(), memory.standing
+    check = standing.checking
+    if check is None:
+        since = standing.checked_until or standing.since
+        due = next(times(plan.spec.consistency.schedule, "UTC", since, where=_WHERE), None)
+        if due is None or due > now:
+            return False
+        # The first at once; of several that passed, one.
+        check = Check(began=now.replace(microsecond=0))
+        memory.standing = msgspec.structs.replace(standing, checking=check, checked_until=now)
+    of = number(check.began)
+    state, result, _ = await window_jobs.look(
+        world,
+        store,
+        plan,
+        memory.reader.plan,
+        number=of,
+        step=CHECK,
+        attempt=check.attempt,
+    )
+    if state is JobState.ABSENT and now - check.began < _TIMEOUT:
+        await window_jobs.start(
+            world,
+            window_jobs.window_job(
+                plan,
+                engine,
+                facts,
+                number=of,
+                step=CHECK,
+                attempt=check.attempt,
+                timeout=_TIMEOUT.total_seconds(),
+                digest_key=await make_key(world, plan, memory.reader.plan),
+            ),
+        )
+        return True
+    if state is JobState.RUNNING and now - check.began < 2 * _TIMEOUT:
+        return True
+    # Done, failed or hanging: what failed is stale soon, and says so.
+    if result is not None:
+        memory.standing = msgspec.structs.replace(
+            memory.standing, consistency={**memory.standing.consistency, **levels(result)}
+        )
+    memory.standing = msgspec.structs.replace(memory.standing, checking=None)
+    await window_jobs.sweep(world, plan, ())
+    return False

@@ -1,0 +1,158 @@
+"""A data step: its Job is made, watched, and judged by what it left in the store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.runs import StepResult, Undo
+from wayfare_engine.runs import steps as records
+from wayfare_operator.kube.client import ApiError
+from wayfare_operator.kube.kinds import JOB, POD, Kind, Object, Ref
+from wayfare_operator.reconcile.engine import facts_of
+from wayfare_operator.recovery.jobs import (
+    ATTEMPT_LABEL,
+    NUMBER_LABEL,
+    STEP_LABEL,
+    JobState,
+    Task,
+    seen,
+    task_job,
+)
+from wayfare_operator.recovery.steps.contract import Failed, Going, Progress, StepContext, Told
+from wayfare_operator.recovery.stores import call
+
+LATE = timedelta(seconds=15)
+"""How long after its deadline a Job may still be ending before it is taken away."""
+
+_before_job = crash_point("operator.job.before_create", "the attempt; its Job comes next")
+_after_job = crash_point("operator.job.created", "the Job of a step is made")
+_before_removal = crash_point("operator.job.before_delete", "a Job hangs; it is removed next")
+_after_removal = crash_point("operator.job.deleted", "the Job that hung is removed")
+
+
+async def drive(step: StepContext) -> Progress:
+    """Make the Job of this attempt unless it is there, and see how it stands."""
+    told = await written(step)
+    if told is not None:
+        return Told(told)
+    task = task_of(step)
+    job = await find(step, task)
+    over = step.world.now() - step.began_at
+    if job is None:
+        if over >= timedelta(seconds=step.timeout):
+            return Failed(f"it did not end within {step.timeout:g} s, and its Job is gone")
+        return await _make(step, task)
+    found = seen(job, pods(step))
+    if found.state is JobState.RUNNING and over < timedelta(seconds=step.timeout) + LATE:
+        return Going(found.message or "its Job runs")
+    if found.state is JobState.RUNNING:
+        _before_removal()
+        await remove(step, job)
+        _after_removal()
+        waits = f": {found.message}" if found.message else ""
+        return Failed(f"it did not end within {step.timeout:g} s, and its Job was removed{waits}")
+    # What it left in the store counts, and may have come a moment before its end.
+    told = await written(step)
+    if told is not None:
+        return Told(told)
+    if found.state is JobState.COMPLETE:
+        return Failed("its Job ended well and left no result in the store")
+    return Failed(found.message)
+
+
+def task_of(step: StepContext) -> Task:
+    """The task of this attempt."""
+    run = step.run
+    return Task(run.name, run.number, run.kind, step.step, step.attempt, step.timeout)
+
+
+async def written(step: StepContext) -> StepResult | None:
+    """What is in the store: the step's result, or this attempt's failure."""
+    plan, number = step.run.plan, step.run.number
+    result = await call(records.read_result, step.store, plan, number, step.step)
+    if result is not None:
+        return result
+    return await call(records.read_failure, step.store, plan, number, step.step, step.attempt)
+
+
+async def find(step: StepContext, task: Task) -> Object | None:
+    """The Job, from the cache or from the server: it may be younger than the cache."""
+    namespace = step.engine.metadata.namespace
+    job = step.world.cache.child(Ref(JOB.name, namespace, task.name))
+    if job is not None:
+        return job
+    try:
+        job = await step.world.kube.get(JOB, namespace, task.name)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+    step.world.cache.put_child(JOB, job)
+    return job
+
+
+def pods(step: StepContext) -> list[Object]:
+    """The pods of this attempt."""
+    return [
+        pod
+        for pod in _of_run(step, POD)
+        if pod["metadata"]["labels"].get(STEP_LABEL) == step.step
+        and pod["metadata"]["labels"].get(ATTEMPT_LABEL) == str(step.attempt)
+    ]
+
+
+def _of_run(step: StepContext, kind: Kind) -> list[Object]:
+    """Jobs or pods of the run here, as far as they are known."""
+    owner = Ref(step.owner.kind_name, step.owner.metadata.namespace, step.owner.metadata.name)
+    return [
+        obj
+        for obj in step.world.cache.owned(kind, owner)
+        if obj["metadata"]["labels"].get(NUMBER_LABEL) == str(step.run.number)
+    ]
+
+
+async def _make(step: StepContext, task: Task) -> Progress:
+    job = task_job(task, step.plan, step.engine, await facts_of(step.world), step.owner)
+    _before_job()
+    try:
+        made = await step.world.kube.create(JOB, job)
+    except ApiError as error:
+        if error.status in (400, 403, 422):
+            return Failed(f"its Job was refused: {error.message}")
+        if error.status != 409:
+            raise
+    else:
+        step.world.cache.put_child(JOB, made)
+    _after_job()
+    return Going("its Job is made")
+
+
+async def remove(step: StepContext, job: Object) -> None:
+    """Delete a Job; its pods go with it."""
+    metadata = job["metadata"]
+    try:
+        await step.world.kube.delete(
+            JOB, metadata["namespace"], metadata["name"], uid=metadata["uid"]
+        )
+    except ApiError as error:
+        if error.status not in (404, 409):
+            raise
+    step.world.cache.remove_child(Ref(JOB.name, metadata["namespace"], metadata["name"]))
+
+
+async def end_jobs(step: StepContext) -> bool:
+    """End every Job of the run that still runs, but for those that take its effects back; whether
+    none of their pods is left."""
+    for job in _of_run(step, JOB):
+        if _taken_back(job) and seen(job, ()).state is JobState.RUNNING:
+            await remove(step, job)
+    return all(
+        (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        for pod in _of_run(step, POD)
+        if _taken_back(pod)
+    )
+
+
+def _taken_back(obj: Object) -> bool:
+    return obj["metadata"]["labels"].get(STEP_LABEL) not in set(Undo)

@@ -1,0 +1,199 @@
+"""A Switchover between two operators, each with an API server of its own: requests, and the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.catchup.databases import tables
+from tests.operator.conftest import Cluster
+from tests.operator.recovery.place import KEY, Place, placed
+from tests.servers.apiserver import running_apiserver
+from tests.servers.control import ControlApi
+from tests.servers.operating import Operating, operating
+from tests.servers.operator import grant
+from tests.servers.wait import until
+from wayfare_engine import runs
+from wayfare_engine.clock import now
+from wayfare_engine.lease import highest
+from wayfare_engine.runs import Keys
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
+
+REQUESTS = (
+    "runs.request.before_put",
+    "runs.request.put",
+)
+ANSWERS = ("runs.answer.before_put", "runs.answer.put")
+
+
+@dataclass
+class Both:
+    """The place at each site, and its operator."""
+
+    west: Place
+    east: Place
+    west_operator: Operating
+    east_operator: Operating
+
+    def requests(self, number: int = 1) -> list[str]:
+        """What was asked, in order; each asked once."""
+        run = runs.read_run(self.west.store, self.west.plan, number)
+        assert run is not None
+        keys = Keys.of(KEY)
+        return [each.request.what for each in runs.requests(self.west.store, keys, run)]
+
+
+@pytest.fixture
+def both(
+    place: Place,
+    control: ControlApi,
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+) -> Iterator[Both]:
+    """West's place, and one like it at east; east acts and says that it lives."""
+    with running_apiserver(tmp_path_factory.mktemp("east-api")) as server:
+        server.install_crds()
+        grant(server)
+        cluster = Cluster(server, server.make_namespace(place.cluster.namespace))
+        folder = tmp_path / "east"
+        folder.mkdir()
+        east = Place(
+            cluster,
+            control,
+            place.objects,
+            place.databases,
+            folder,
+            site="east",
+            url=place.url,
+        )
+        east.serving.site = "east"
+        with (
+            placed(east),
+            living(place),
+            operating(place.operator(tmp_path / "west-operator")) as at_west,
+            operating(east.operator(tmp_path / "east-operator")) as at_east,
+        ):
+            east.make_engine()
+            yield Both(place, east, at_west, at_east)
+
+
+@contextlib.contextmanager
+def living(place: Place) -> Iterator[None]:
+    """East's workers say that they live."""
+    stop = threading.Event()
+
+    def live() -> None:
+        number = 2
+        while not stop.wait(0.3):
+            place.beat(number)
+            number += 1
+
+    thread = threading.Thread(target=live, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_switchover_asks_the_other_site_and_moves_the_work(both: Both) -> None:
+    both.east_operator.start()
+    both.west_operator.start()
+    both.west.run("move", "Switchover")
+    status = both.west.wait_state("move", "Succeeded", "Failed", "WaitingForApproval", seconds=120)
+    assert status["state"] == "Succeeded", json.dumps(status, indent=1)
+    assert both.requests() == ["Quiesce", "Seal", "RecoverSpooled", "Standby"]
+    assert both.east.jobs.commands() == ["Quiesce", "Seal", "RecoverSpooled"]
+    owner = both.east.cluster.get("jobs", "move-seal-1", "/apis/batch/v1")
+    assert owner is not None
+    assert owner["metadata"]["ownerReferences"][0]["kind"] == "RecoveryPlan"
+    held = highest(both.west.store, both.west.plan)
+    assert held is not None
+    assert (held.site, held.epoch) == ("west", 2)
+    assert status["rpo"]["rows"] == 0
+    west, east = (tables(both.west.databases[site].dsn) for site in ("west", "east"))
+    assert west == east
+
+
+def test_both_operators_die_around_each_request_and_answer(both: Both) -> None:
+    both.west.run("move", "Switchover")
+    died: Counter[str] = Counter()
+    both.east_operator.start()
+    for point in REQUESTS:
+        both.west_operator.start(point)
+        both.west_operator.wait_killed(seconds=120)
+        died[point] += 1
+    both.west_operator.start()
+    for point in ANSWERS:
+        both.east_operator.kill()
+        both.east_operator.start(point)
+        both.east_operator.wait_killed(seconds=120)
+        died[point] += 1
+    both.east_operator.start()
+    status = both.west.wait_state("move", "Succeeded", "Failed", seconds=120)
+    assert status["state"] == "Succeeded", json.dumps(status, indent=1)
+    assert both.requests() == ["Quiesce", "Seal", "RecoverSpooled", "Standby"]
+    assert both.east.jobs.commands() == ["Quiesce", "Seal", "RecoverSpooled"]
+    assert sum(died.values()) == len(REQUESTS) + len(ANSWERS)
+
+
+def test_an_abandoned_switchover_lets_the_old_site_go_on(both: Both) -> None:
+    both.east_operator.start()
+    both.west_operator.start()
+    both.west.jobs.held = lambda job: job.startswith("move-catch-up-final")
+    both.west.run("move", "Switchover")
+    until(
+        lambda: both.west.steps("move").get("CatchUpFinal") == "Running",
+        seconds=120,
+        what="the end of the chain is caught up with",
+    )
+    both.west.approve("stop", "move", "CatchUpFinal", "Abandon")
+    both.west.wait_state("move", "Abandoned")
+    assert both.requests() == ["Quiesce", "Seal", "Resume"]
+    held = highest(both.west.store, both.west.plan)
+    assert held is not None
+    assert (held.site, held.epoch) == ("east", 1)
+    with psycopg.connect(both.east.databases["east"].dsn, autocommit=True) as connection:
+        row = connection.execute("SELECT held, state FROM wayfare.site_epoch").fetchone()
+    assert row == (True, "Normal")
+
+
+def test_what_is_not_signed_with_the_key_is_not_obeyed(both: Both) -> None:
+    both.east_operator.start()
+    forged = Keys.of("another key that is also long enough to be one")
+    run = runs.take(
+        both.west.store,
+        plan=both.west.plan,
+        kind=runs.procedure("Switchover").kind,
+        target="west",
+        name="forged",
+        uid="nobody",
+        requested_by="mallory",
+        reason="mischief",
+        at=now(),
+    )
+    runs.ask(
+        both.west.store,
+        forged,
+        run,
+        to_site="east",
+        step="Quiesce",
+        attempt=1,
+        what="Quiesce",
+        at=now(),
+    )
+    until(
+        lambda: "is not obeyed" in both.east_operator.tail(),
+        what="east's operator says that it does not obey",
+    )
+    assert both.east.jobs.ran == []

@@ -1,0 +1,125 @@
+"""The lost site is back with rows that it never shipped: they are recovered, decided about at the
+site that acts, and the work is given back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.catchup.databases import tables
+from tests.journal.making import PLAN
+from tests.recovery_steps.place import Sites
+from tests.recovery_steps.test_failover import fail_over, lose_east
+from wayfare_engine.journal.catch_up import catch_up
+from wayfare_engine.journal.chain import chains, read
+from wayfare_engine.journal.segment import Segment
+from wayfare_engine.lease import Holder
+from wayfare_engine.ledger.fence import StaleEpoch
+from wayfare_engine.resources import RunKind
+from wayfare_engine.runs import StepResult, evidence
+
+
+def sealed_ids(sites: Sites) -> set[str]:
+    """The id of each row that is in a chain."""
+    found: set[str] = set()
+    for site, epoch in chains(sites.store):
+        for one in read(sites.store, site, epoch, plan=PLAN):
+            if isinstance(one, Segment):
+                found |= {row.hex() for row in one.rows["id"].to_pylist()}
+    return found
+
+
+def ledger_ids(sites: Sites, site: str) -> set[str]:
+    """The id of each row that the site's database wrote."""
+    with psycopg.connect(sites.dsn(site)) as connection:
+        rows = connection.execute("SELECT id FROM wayfare.ledger WHERE site = %s", (site,))
+        return {row[0].hex for row in rows.fetchall()}
+
+
+def accounted(sites: Sites, reconciled: StepResult) -> dict[str, dict[str, Any]]:
+    """What became of each stranded row, by id, from the step's evidence alone."""
+    assert reconciled.evidence is not None
+    kept = evidence.get(sites.store, reconciled.evidence)
+    lines = [
+        line
+        for piece in kept["entries"]
+        for line in evidence.get_text(sites.store, piece).splitlines()
+    ]
+    return {entry["id"].replace("-", ""): entry for entry in map(json.loads, lines)}
+
+
+def test_a_stranded_tail_is_accounted_for_row_by_row(sites: Sites, spare: str) -> None:
+    failover = fail_over(sites, lose_east(sites))
+    sites.end(failover)
+    sites.write("west", 30, 4)
+    sites.seal("west")
+    sites.restore("east")
+
+    run = sites.begin(RunKind.FAILBACK, "east")
+    recovered = sites.do(run, "east", "RecoverStranded")
+    assert recovered.figures["rows"] == 25
+    rpo = recovered.figures["rpo"]
+    assert (rpo["rows"], rpo["basis"], rpo["estimated"]) == (25, "Exact", 25)
+    assert rpo["offShare"] == 0
+    reconciled = sites.do(run, "west", "Reconcile")
+    sites.seal("west")
+    sites.do(run, "east", "CatchUp")
+
+    stranded = reconciled.figures["stranded"]
+    assert (stranded["rows"], stranded["accounted"]) == (25, 25)
+    assert sum(stranded["resolutions"].values()) == 25
+    told = accounted(sites, reconciled)
+    assert all(entry["resolution"] for entry in told.values())
+    # P6: each row of either site is in a chain, or has a decision, and none has both.
+    every = ledger_ids(sites, "east") | ledger_ids(sites, "west")
+    assert every == sealed_ids(sites) & every | told.keys()
+    assert not sealed_ids(sites) & told.keys()
+    catch_up(spare, sites.store, plan=PLAN)
+    assert tables(sites.dsn("east")) == tables(sites.dsn("west")) == tables(spare)
+    measured = sites.do(run, "east", "Measure")
+    assert measured.figures["rpo"]["basis"] == "Exact"
+
+
+def test_the_work_is_given_back_without_a_row_lost(sites: Sites, spare: str) -> None:
+    sites.end(fail_over(sites, lose_east(sites)))
+    sites.write("west", 30, 4)
+    sites.checkpoint("west")
+    sites.restore("east")
+    run = sites.begin(RunKind.FAILBACK, "east")
+    sites.do(run, "east", "RecoverStranded")
+    sites.do(run, "west", "Reconcile")
+    sites.seal("west")
+    sites.do(run, "east", "CatchUp")
+    sites.do(run, "east", "Verify")
+
+    sites.write("west", 20, 5)
+    quiesced = sites.do(run, "west", "Quiesce")
+    with sites.sealing("west"):
+        sealed = sites.do(run, "west", "Seal")
+    final = sites.do(run, "east", "CatchUpFinal")
+    moved = sites.do(run, "east", "TransferEpoch")
+
+    assert quiesced.figures["stopped"]
+    with pytest.raises(StaleEpoch):
+        sites.write("west", 1, 6)
+    assert sealed.figures["chain"] == "west/2"
+    assert [(c.name, c.verdict) for c in final.checks] == [
+        ("ChainEnd", "Passed"),
+        ("CountersEqual", "Passed"),
+    ]
+    assert (moved.figures["epoch"], moved.figures["waitedSeconds"]) == (3, 0)
+    assert Holder(sites.store, plan=PLAN, site="east", epoch=3, ttl=30).check()
+    assert not Holder(sites.store, plan=PLAN, site="west", epoch=2, ttl=30).check()
+    assert not ledger_ids(sites, "west") - sealed_ids(sites)
+    sites.write("east", 10, 7)
+    spooled = sites.do(run, "west", "RecoverSpooled")
+    assert spooled.figures["rows"] == 0
+    assert sites.do(run, "east", "MergeSpooled").figures["stranded"]["rows"] == 0
+    sites.seal("east")
+    catch_up(spare, sites.store, plan=PLAN)
+    assert tables(sites.dsn("east")) == tables(spare)
+    catch_up(sites.dsn("west"), sites.store, plan=PLAN)
+    assert tables(sites.dsn("west")) == tables(spare)
