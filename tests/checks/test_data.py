@@ -21,9 +21,11 @@ from tests.checks.making import (
     stated,
 )
 from tests.digests.test_checkpoints import sealing_on, taken
-from tests.journal.making import PLAN, SITE
+from tests.journal.making import PLAN, SITE, seal_all
+from tests.servers.epochs import take
 from wayfare_engine.clock import now
 from wayfare_engine.journal.catch_up import catch_up
+from wayfare_engine.lease import Terms
 from wayfare_engine.ledger import Kind
 from wayfare_engine.ledger.bodies import Assignment, Erasure, Event, OptOut
 from wayfare_engine.objectstore import ObjectStore, paths
@@ -247,6 +249,24 @@ def test_further_on_what_did_not_change_since_must_not_differ(
     result = look("TablesEqual", store=store, dsn=west)
     assert_failed(result, table)
     assert result.figures["keys"] == 1
+
+
+def test_a_site_that_has_just_begun_to_act_goes_by_its_predecessors_checkpoint(
+    east: str, west: str, store: ObjectStore
+) -> None:
+    take(east, store, plan=PLAN, site=SITE)
+    checkpointed(east, store)
+    sealed(east, store)
+    followed(west, store)
+    soon = Terms(ttl=0.1, clock_error=0.001, hand_over=0.1)
+    take(west, store, plan=PLAN, site="west", epoch=2, terms=soon)
+    stated(west, OptOut(customer="customer-9", channel="*", out=True), site="west")
+    seal_all(west, store, site="west", epoch=2)
+    result = look("TablesEqual", store=store, dsn=west)
+    assert_passed(result)
+    assert result.figures["keysChangedSince"] >= 1
+    sql(west, "DELETE FROM wayfare.contacts WHERE customer_id = 'customer-7'")
+    assert_failed(look("TablesEqual", store=store, dsn=west), "contacts (1 keys")
 
 
 def test_rows_that_an_erasure_may_have_taken_are_unknown(

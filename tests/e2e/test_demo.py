@@ -41,6 +41,20 @@ def test_a_channel_that_hangs_costs_nothing(product: Product) -> None:
     assert found["decision_p99_ratio_during_fault"] > 0
 
 
+def test_a_lost_site_is_taken_over_and_given_the_work_back(product: Product) -> None:
+    """The site of all these tests was killed and came back: it acts again, under a third epoch."""
+    failover, failback = product.demo["failover"], product.demo["failback"]
+    assert failover["rto_seconds"] > failover["lease_wait_seconds"] > 0
+    assert failover["rpo_estimated"]["basis"] == "Estimated"
+    gates = ("ChainUnbroken", "TablesEqual", "ContactedOnce", "CapsHeld", "Readiness", "Active")
+    assert {name: failover["checks"][name] for name in gates} == dict.fromkeys(gates, "Passed")
+    assert failback["seconds"] > 0
+    assert failback["rpo"]["basis"] == "Exact"
+    assert {name: failback["checks"][name] for name in gates} == dict.fromkeys(gates, "Passed")
+    status = product.get("recoveryplan", "retail")["status"]
+    assert (status["phase"], status["actingSite"], status["epoch"]) == ("Production", "east", 3)
+
+
 def test_the_engine_tells_the_same_plan_in_its_status(product: Product) -> None:
     status = product.get("engine", ENGINE)["status"]
     assert status["plan"]["digest"].startswith("sha256:")

@@ -79,7 +79,7 @@ def compare_here(
     """
     found = newest(session.store)
     if found is None:
-        return Verdict("unknown", "the acting chain has no checkpoint yet")
+        return Verdict("unknown", "no chain has a checkpoint yet")
     body, at, path = found
     wanted: dict[Chain, int] = {_chain(name): seq for name, seq in body.watermark.items()}
 
@@ -141,16 +141,14 @@ def _keep(
 
 
 def newest(store: ObjectStore) -> tuple[bodies.Checkpoint, datetime, str] | None:
-    """The newest checkpoint of the chains of the highest epoch: its body, its time, and the path of
-    its digest. A digest whose row is not in the chain (yet) is passed over.
+    """The newest checkpoint: its body, its time, and the path of its digest. It is one of the
+    chains of the highest epoch that have any: a site that has just begun to act has none, and what
+    its predecessor's says holds for its position. A digest whose row is not in the chain (yet) is
+    passed over.
 
     Raises ChainProblem, NewerFormat, StoreProblem.
     """
-    there = list(chains(store))
-    highest = max((epoch for _, epoch in there), default=0)
-    for chain in there:
-        if chain[1] != highest:
-            continue
+    for chain in sorted(chains(store), key=lambda each: -each[1]):
         listed = [entry.path for entry in store.list(paths.checkpoints(*chain))]
         for path in reversed(listed):
             found = _row(store, chain, int(path[-SEQ_DIGITS:]))

@@ -26,7 +26,7 @@ _SHOWN: Final = 100
 def _ask(at: Looking) -> Found:
     found = newest(at.objects)
     if found is None:
-        return unknown("the acting chain has no checkpoint yet")
+        return unknown("no chain has a checkpoint yet")
     body, taken_at, path = found
     checkpoint = {
         "path": path,

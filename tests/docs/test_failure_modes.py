@@ -1,0 +1,31 @@
+"""Every test that docs/failure-modes.md names is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+PAGE = TOP / "docs" / "failure-modes.md"
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE.read_text(encoding="utf-8"))))
+
+
+def test_each_row_of_a_table_names_one() -> None:
+    tables = PAGE.read_text(encoding="utf-8").partition("## Not shown yet")[0]
+    rows = [line for line in tables.splitlines() if line.startswith("| ")]
+    heads = [line for line in rows if line.startswith("| Fault |")]
+    without = [row for row in rows if row not in heads and "::test_" not in row]
+    assert heads
+    assert not without, f"no test is named: {without}"
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED)
+def test_it_is_there(file: str, name: str) -> None:
+    path = TOP / file
+    assert path.is_file(), f"docs/failure-modes.md names {file}, which is not there"
+    found = re.findall(
+        r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert name in found, f"docs/failure-modes.md names {name}, which is not in {file}"
