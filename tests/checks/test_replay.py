@@ -214,6 +214,8 @@ def test_what_is_gone_is_counted_as_such_and_not_as_equal(west: str, decided: De
 def test_erased_customers_are_left_out_and_counted(
     west_that_followed: str, decided: Decided
 ) -> None:
+    # A site that followed holds no epoch, and writes nothing before it does.
+    sql(west_that_followed, "SELECT wayfare.raise_epoch(1, true)")
     facts(west_that_followed, (Kind.ERASURE, "c1", Erasure(customer="c1"), now()))
     result = replayed(west_that_followed, decided)
     assert_passed(result)

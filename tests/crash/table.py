@@ -53,6 +53,28 @@ ELSEWHERE: dict[str, str] = {
         ),
         "tests/recovery_steps/test_kills.py::test_a_failover_whose_steps_are_killed_everywhere",
     ),
+    **dict.fromkeys(
+        (
+            "operator.job.before_create",
+            "operator.job.created",
+            "operator.route.before",
+            "operator.route.moved",
+            "operator.wake.before",
+            "operator.wake.scaled",
+        ),
+        "tests/operator/recovery/test_kills.py"
+        "::test_a_failover_whose_operator_dies_everywhere_ends_as_one_whose_operator_lives",
+    ),
+    **dict.fromkeys(
+        ("operator.job.before_delete", "operator.job.deleted"),
+        "tests/operator/recovery/test_kills.py"
+        "::test_a_job_that_hangs_is_removed_once_and_the_attempt_has_failed",
+    ),
+    **dict.fromkeys(
+        ("operator.sleep.before", "operator.sleep.scaled"),
+        "tests/operator/recovery/test_kills.py"
+        "::test_an_abandoned_run_is_taken_back_whoever_does_it",
+    ),
     "tasks.changed": "tests/fetching/test_tasks.py::test_a_pod_is_killed_before_it_answers",
 }
 

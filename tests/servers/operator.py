@@ -28,7 +28,13 @@ _RUN = "import sys; from wayfare_operator.cli import app; app(['run'])"
 def grant(server: ApiServer) -> None:
     """Bind the operator's user to exactly the rules that the chart is made from, cluster-wide."""
     server.make_namespace(NAMESPACE)
-    cluster = [*rbac.RULES, *rbac.BUNDLE_RULES, *rbac.NAMESPACE_RULES, *rbac.DISCOVERY_RULES]
+    cluster = [
+        *rbac.RULES,
+        *rbac.BUNDLE_RULES,
+        *rbac.NAMESPACE_RULES,
+        *rbac.CAPACITY_RULES,
+        *rbac.DISCOVERY_RULES,
+    ]
     _bind(server, USER, ACCOUNT, None, cluster)
     _bind(server, USER, ACCOUNT, NAMESPACE, rbac.LEASE_RULES)
 
