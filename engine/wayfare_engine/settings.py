@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     snapshot_seconds: float = Field(default=6 * 3600.0, ge=0)
     snapshot_keep: int = Field(default=3, ge=1)
     plan_retention_seconds: float = Field(default=30 * 86400.0, ge=60)
+    fork_dsn: str | None = None
+    fork_password: str | None = Field(default=None, repr=False)
+    fork_engine_url: str | None = None
+    fork_sink_url: str | None = None
+    fork_api_key: str | None = Field(default=None, repr=False)
 
     @property
     def dsn(self) -> str:
@@ -95,6 +100,11 @@ class Settings(BaseSettings):
         return _with_password(
             self.postgresql_direct_dsn or self.postgresql_dsn, self.postgresql_password
         )
+
+    @property
+    def fork(self) -> str | None:
+        """The address of a drill's copy of the database, with its password; None outside one."""
+        return None if self.fork_dsn is None else _with_password(self.fork_dsn, self.fork_password)
 
     @property
     def valkey(self) -> str | None:

@@ -6,6 +6,7 @@ import typer
 
 from wayfare_engine.cli import (
     recovery_check,
+    recovery_drill,
     recovery_list,
     recovery_report,
     recovery_rule,
@@ -39,3 +40,5 @@ app.command("approve")(recovery_rule.approve)
 app.command("retry")(recovery_rule.retry)
 app.command("abandon")(recovery_rule.abandon)
 app.command("secrets")(recovery_secrets.secrets)
+app.command("canary", hidden=True)(recovery_drill.canary)
+app.command("isolate", hidden=True)(recovery_drill.isolate)

@@ -22,6 +22,7 @@ _HERE = "wayfare_engine.recovery.tasks"
 STEPS: dict[str, str] = {
     "CatchUp": f"{_HERE}.catching_up:catch_up",
     "Verify": f"{_HERE}.verifying:verify",
+    "Fork": "wayfare_engine.recovery.drill.forking:fork",
     "ReplayDecisions": f"{_HERE}.verifying:verify",
     "Check": f"{_HERE}.verifying:check",
     "TakeEpoch": f"{_HERE}.taking:take_epoch",

@@ -3,9 +3,11 @@ the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from wayfare_engine.recovery.checks import EngineAt, Looking, for_step, run
+from wayfare_engine.recovery.drill import replication
 from wayfare_engine.recovery.tasks.problems import StepFailed
 from wayfare_engine.recovery.tasks.task import Done, Task
 from wayfare_engine.resources import RunKind, Verdict
@@ -15,7 +17,32 @@ from wayfare_engine.runs import CheckResult
 def verify(task: Task) -> Done:
     """Every check of this step for this kind of run. A gate that did not pass makes the attempt
     fail, with all verdicts in it."""
+    if task.run is not None and task.run.kind is RunKind.DRILL:
+        return _at_copy(task)
     return judged(task, looked(task, task.step))
+
+
+def _at_copy(task: Task) -> Done:
+    """A drill looks at its copy and at the engine on it; beside that, how far production's own
+    replication is."""
+    address, url = task.settings.fork, task.settings.fork_engine_url
+    if address is None:
+        raise StepFailed("WAYFARE_FORK_DSN is not set: a drill looks at its copy alone")
+    engine = None if url is None else EngineAt((url,), task.settings.fork_api_key)
+    with task.connected() as own:
+        before = replication.look(task, own)
+        found = looked(task, task.step, engine, dsn=address)
+        figures = {replication.KEY: [before, replication.look(task, own)]}
+    return judged(task, found, figures | _replayed(found))
+
+
+def _replayed(found: Sequence[CheckResult]) -> dict[str, Any]:
+    """What the report shows of the decisions that were decided again."""
+    for one in found:
+        if one.name == "DecisionsReplayed":
+            keys = ("replayed", "differences", "reasons")
+            return {key: one.figures[key] for key in keys if key in one.figures}
+    return {}
 
 
 def check(task: Task) -> Done:
@@ -24,14 +51,16 @@ def check(task: Task) -> Done:
     return Done(_said(found), {"checks": len(found)}, found, task.keep(list(found)))
 
 
-def looked(task: Task, step: str, engine: EngineAt | None = None) -> tuple[CheckResult, ...]:
-    """What the checks of a step find."""
+def looked(
+    task: Task, step: str, engine: EngineAt | None = None, *, dsn: str | None = None
+) -> tuple[CheckResult, ...]:
+    """What the checks of a step find; `dsn`: at another database than this site's own."""
     kind = None if task.run is None else str(task.run.kind)
     at = Looking(
         plan=task.plan,
         site=task.site,
         clock=task.clock,
-        dsn=task.dsn,
+        dsn=dsn or task.dsn,
         store=task.store,
         other=task.terms.other(task.site),
         run=None if task.run is None else task.number,
@@ -45,19 +74,22 @@ def looked(task: Task, step: str, engine: EngineAt | None = None) -> tuple[Check
     return run(for_step(step, kind), at)
 
 
-def judged(task: Task, found: tuple[CheckResult, ...]) -> Done:
-    """Done, or StepFailed when a gate did not pass."""
+def judged(
+    task: Task, found: tuple[CheckResult, ...], figures: Mapping[str, Any] | None = None
+) -> Done:
+    """Done, or StepFailed when a gate did not pass; with these figures beside."""
+    more = dict(figures or {})
     evidence = task.keep(list(found))
     barred = [one for one in found if one.gate and one.verdict is not Verdict.PASSED]
     if barred:
         words = "; ".join(f"{one.name} {one.verdict.lower()}: {one.message}" for one in barred)
         raise StepFailed(
             f"{len(barred)} of {len(found)} checks bar the way: {words}",
-            {"gate": True, "barred": [one.name for one in barred]},
+            more | {"gate": True, "barred": [one.name for one in barred]},
             found,
             evidence,
         )
-    return Done(_said(found), {"checks": len(found)}, found, evidence)
+    return Done(_said(found), more | {"checks": len(found)}, found, evidence)
 
 
 def _saying(task: Task) -> Callable[[str], None]:
