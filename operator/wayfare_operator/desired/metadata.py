@@ -18,11 +18,14 @@ REPLICAS_ANNOTATION = "wayfare.dev/initial-replicas"
 
 CHANNEL_LABEL = "wayfare.dev/channel"
 RUN_LABEL = "wayfare.dev/recovery-run"
+DRILL_LABEL = "wayfare.dev/drill"
+"""On pods of a drill, and on nothing else: its network policy selects them by it."""
 PLAN_LABEL = "wayfare.dev/recovery-plan"
 
 SERVE, WORKER, POSTGRESQL, VALKEY = "serve", "worker", "postgresql", "valkey"
 CHANNEL_HOST = "channel"
 RECOVERY = "recovery"
+DRILL_STORES, DRILL_ENGINE = "drill-stores", "drill-engine"
 SERVE_PORT, WORKER_PORT, POSTGRESQL_PORT, VALKEY_PORT = 8080, 8081, 5432, 6379
 CHANNEL_PORT = 8082
 

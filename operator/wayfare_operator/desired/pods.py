@@ -14,6 +14,7 @@ from wayfare_operator.kube.kinds import Object
 USER = 10001
 _KEYS_FOLDER = "/etc/wayfare/keys"
 _RECEIPTS_FOLDER = "/etc/wayfare/receipts"
+_OF_WORKERS = ("containers", "initContainers", "restartPolicy")
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 
 CONTAINER_SECURITY: Object = {
@@ -110,6 +111,15 @@ def template(
     return pod
 
 
+def placed(engine: Engine, template: Object) -> Object:
+    """Where the engine's workers may run, so may this: their overlay without its containers."""
+    overlay = engine.spec.worker.pod_overlay or {}
+    spec = overlay.get("spec", {}) if {"spec", "metadata"} & overlay.keys() else overlay
+    others = {name: each for name, each in spec.items() if name not in _OF_WORKERS}
+    merged: Object = merge(template, {"spec": others})
+    return merged
+
+
 def spread(engine: Engine, component: str) -> list[Object]:
     """Prefer pods on different zones and nodes."""
     return [
@@ -132,16 +142,24 @@ def _from_field(variable: str, path: str) -> Object:
     return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def environment(engine: Engine, facts: Facts) -> list[Object]:
-    """The environment of serve and worker."""
+def identity(engine: Engine) -> list[Object]:
+    """Which engine it is, as which pod, and whether callers need a key."""
     name, namespace = engine.metadata.name, engine.metadata.namespace
-    mode = engine.spec.authentication.mode
     return [
         {"name": "WAYFARE_ENGINE", "value": f"{namespace}/{name}"},
-        {"name": "WAYFARE_SITE", "value": facts.site},
-        {"name": "WAYFARE_AUTHENTICATION", "value": mode},
+        {"name": "WAYFARE_AUTHENTICATION", "value": engine.spec.authentication.mode},
         _from_field("WAYFARE_POD_NAME", "metadata.name"),
         _from_field("WAYFARE_POD_UID", "metadata.uid"),
+    ]
+
+
+def environment(engine: Engine, facts: Facts) -> list[Object]:
+    """The environment of serve and worker."""
+    which, *others = identity(engine)
+    return [
+        which,
+        {"name": "WAYFARE_SITE", "value": facts.site},
+        *others,
         {"name": "HOME", "value": "/tmp"},  # noqa: S108
         *store_environment(engine),
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wayfare_engine.resources import Engine, RecoveryPlan, RecoveryRun, RunKind, parse_duration
-from wayfare_operator.desired import pods
+from wayfare_operator.desired import drill, pods
 from wayfare_operator.desired.facts import Facts
 from wayfare_operator.desired.metadata import (
     MANAGED_BY,
@@ -22,7 +22,6 @@ from wayfare_operator.desired.metadata import (
     sealed,
     selector,
 )
-from wayfare_operator.desired.overlay import merge
 from wayfare_operator.kube.kinds import JOB, Object
 from wayfare_operator.reconcile.pods import failure
 
@@ -31,7 +30,6 @@ NUMBER_LABEL = "wayfare.dev/recovery-number"
 """Number of the run: the plan's owner has Jobs of windows as well."""
 ATTEMPT_LABEL = "wayfare.dev/recovery-attempt"
 _GRACE_SECONDS = 10
-_OF_WORKERS = ("containers", "initContainers", "restartPolicy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +84,14 @@ def task_job(
             *(each for each in store_env if each["name"] != "WAYFARE_LEASE_TAKE_FIRST"),
             *key_env,
             *_terms(task, plan),
+            *drill.task_environment(task.run, engine, task.step, task.kind),
         ],
         mounts=key_mounts,
         **({"envFrom": store_env_from} if store_env_from else {}),
         resources=pods.resources(engine.spec.worker.resources, "250m", "1Gi"),
         terminationMessagePolicy="FallbackToLogsOnError",
     )
-    template: Object = _placed(
+    template: Object = pods.placed(
         engine,
         {
             "metadata": {"labels": labels},
@@ -128,15 +127,6 @@ def task_job(
             },
         }
     )
-
-
-def _placed(engine: Engine, template: Object) -> Object:
-    """Where the engine's workers may run, its tasks may: their overlay without its containers."""
-    overlay = engine.spec.worker.pod_overlay or {}
-    spec = overlay.get("spec", {}) if {"spec", "metadata"} & overlay.keys() else overlay
-    others = {name: each for name, each in spec.items() if name not in _OF_WORKERS}
-    merged: Object = merge(template, {"spec": others})
-    return merged
 
 
 def _terms(task: Task, plan: RecoveryPlan) -> list[Object]:
