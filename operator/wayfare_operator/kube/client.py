@@ -137,6 +137,19 @@ class KubeClient:
         path = kind.path(body["metadata"].get("namespace"))
         return await self._request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
+    async def is_free(self, kind: Kind, body: Object) -> bool:
+        """Whether an object of this name could be made, asked without making it: for kinds that
+        nobody may read here. False when there is one."""
+        path = kind.path(body["metadata"].get("namespace"))
+        query = {"fieldManager": FIELD_MANAGER, "dryRun": "All"}
+        try:
+            await self._request("POST", path, query=query, body=body)
+        except ApiError as error:
+            if error.status == 409:
+                return False
+            raise
+        return True
+
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """Read one object."""
         return await self._request("GET", kind.path(namespace, name))

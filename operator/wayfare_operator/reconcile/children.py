@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wayfare_engine.resources import Channel, Engine, Reason
+from wayfare_engine.resources import Channel, Engine, Reason, RecoveryRun
 from wayfare_operator.cache import applied_digest
 from wayfare_operator.desired import Facts, channel_children, children
 from wayfare_operator.desired.metadata import REPLICAS_ANNOTATION, SERVE, WORKER, owner
@@ -92,7 +92,9 @@ async def apply_channel_children(
     return refused
 
 
-async def apply_one(world: World, resource: Engine | Channel, obj: Object) -> Refused | None:
+async def apply_one(
+    world: World, resource: Engine | Channel | RecoveryRun, obj: Object
+) -> Refused | None:
     """Put one child of a resource right."""
     kind = BY_NAME[obj["kind"]]
     ref = _ref(obj)
@@ -119,7 +121,9 @@ async def apply_one(world: World, resource: Engine | Channel, obj: Object) -> Re
     return None
 
 
-async def _conflict(world: World, resource: Engine | Channel, ref: Ref) -> Refused | None:
+async def _conflict(
+    world: World, resource: Engine | Channel | RecoveryRun, ref: Ref
+) -> Refused | None:
     """An object of that name that is somebody else's is left alone."""
     try:
         present = await world.kube.get(BY_NAME[ref.kind], ref.namespace, ref.name)

@@ -8,9 +8,11 @@ from wayfare_engine.runs import By
 from wayfare_operator.recovery.steps import (
     asking,
     cleanup,
+    fork,
     precheck,
     route,
     serving,
+    start_isolated,
     task,
     waking,
 )
@@ -24,6 +26,8 @@ STEPS: Mapping[str, Drive] = {
     "Activate": waking.activate,
     "VerifyServing": serving.drive,
     "Route": route.drive,
+    "Fork": fork.drive,
+    "StartIsolated": start_isolated.drive,
     "Cleanup": cleanup.drive,
     "Sleep": waking.sleep,
 }
