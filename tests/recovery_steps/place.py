@@ -33,7 +33,7 @@ from wayfare_engine.ledger import LedgerRow
 from wayfare_engine.ledger.fence import site_epoch
 from wayfare_engine.objectstore import ObjectStore, open_store
 from wayfare_engine.resources import RunKind, RunState, Verdict
-from wayfare_engine.runs import Run, StepResult
+from wayfare_engine.runs import LostPart, Run, StepResult
 
 TTL, HAND_OVER = 0.6, 0.3
 TERMS = Terms(TTL, 0.001, HAND_OVER)
@@ -72,7 +72,7 @@ class Sites:
     def environment(self, site: str, **more: str) -> dict[str, str]:
         """What a pod of the site is told."""
         # No operator runs here, no plan is published, and rows are drawn: what can be told, gates.
-        gates = ["ChainUnbroken", "TablesEqual"]
+        gates = ["ChainUnbroken", "TablesEqual", "OutwardSends"]
         terms = {"sites": ["east", "west"], "takeover": "Lease", "gates": gates}
         return {
             **self.faults.options(site),
@@ -176,6 +176,7 @@ class Sites:
         *,
         statement: str | None = None,
         fault_at: datetime | None = None,
+        scenario: LostPart | None = None,
     ) -> Run:
         """A run of that kind takes its number."""
         return runs.take(
@@ -190,6 +191,7 @@ class Sites:
             at=now(),
             statement=statement,
             fault_at=fault_at,
+            scenario=scenario,
         )
 
     def end(self, run: Run) -> None:

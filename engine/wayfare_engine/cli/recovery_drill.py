@@ -30,7 +30,7 @@ def canary(
     API server and of providers, two objects of the object store that exist, and parts of the drill
     itself, which must be there. Nothing that is tried changes anything, whatever becomes of it.
 
-    Exit codes: 0 nothing led out; 1 something did, or the drill's own parts were not there; 2 the
+    Exit codes: 0 nothing led out; 1 something did, or the drill's own parts were not there; 3 the
     variable is missing or not understood.
 
     Example: WAYFARE_CANARY='{"targets": []}' wayfare recovery canary --message result.json

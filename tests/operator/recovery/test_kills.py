@@ -53,6 +53,13 @@ GATE = (
     "runs.approval.put",
 )
 HANG = ("operator.job.before_delete", "operator.job.deleted")
+DRILL = (
+    "operator.drill.before_make",
+    "operator.drill.made",
+    "operator.drill.before_delete",
+    "operator.drill.deleted",
+)
+"""Died at in test_drill.py."""
 SLEEP = ("operator.sleep.before", "operator.sleep.scaled")
 BETWEEN_SITES = (
     "runs.request.before_put",
@@ -64,7 +71,7 @@ BETWEEN_SITES = (
 
 def test_every_point_of_the_operator_is_in_the_table() -> None:
     ours = {name for name in registered() if name.startswith(("runs.", "operator."))}
-    assert ours == {*EACH_STEP, *FIRST, *LAST, *GATE, *HANG, *SLEEP, *BETWEEN_SITES}
+    assert ours == {*EACH_STEP, *FIRST, *LAST, *GATE, *HANG, *SLEEP, *BETWEEN_SITES, *DRILL}
 
 
 def die_at(place: Place, operator: Operating, point: str, *, seconds: float = 60) -> None:

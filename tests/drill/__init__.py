@@ -1,0 +1,1 @@
+"""The parts of a drill, each by itself."""

@@ -1,0 +1,122 @@
+"""What a kubelet and the garbage collector do with a drill's objects, where only an API server is:
+the engine's pod is there with what its canary said, and what an owner leaves behind goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.servers.apiserver import ApiServer
+
+SHUT = {
+    "tried": 1,
+    "own": [["the drill's PostgreSQL", True, "it let us in"]],
+    "ways": [["the object store", False, "no answer within 2 s"]],
+}
+OPEN = {**SHUT, "ways": [["the object store", True, "it let us in"]]}
+_COMPONENT = "app.kubernetes.io/component"
+
+
+@dataclass
+class Canaries:
+    """Of one namespace. `say`: what the next pod's canary says. `seen`: names of the pods, in the
+    order in which they came."""
+
+    server: ApiServer
+    namespace: str
+    say: dict[str, Any] = field(default_factory=lambda: dict(SHUT))
+    seen: list[str] = field(default_factory=list)
+    _of: dict[str, str] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """One look at everything."""
+        deployments = {
+            each["metadata"]["uid"]: each
+            for each in self._list("/apis/apps/v1", "deployments")
+            if each["spec"]["template"]["metadata"]["labels"].get(_COMPONENT) == "drill-engine"
+        }
+        for uid, deployment in deployments.items():
+            if uid not in self._of:
+                self._of[uid] = self._make(deployment)
+        for uid in [uid for uid in self._of if uid not in deployments]:
+            self._delete("pods", self._of.pop(uid))
+        anchors = {each["metadata"]["uid"] for each in self._list("/api/v1", "configmaps")}
+        for secret in self._list("/api/v1", "secrets"):
+            owners = secret["metadata"].get("ownerReferences") or ()
+            if any(each["kind"] == "ConfigMap" and each["uid"] not in anchors for each in owners):
+                self._delete("secrets", secret["metadata"]["name"])
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop."""
+        while not stop.wait(0.1):
+            self.look()
+
+    def _list(self, base: str, plural: str) -> list[dict[str, Any]]:
+        path = f"{base}/namespaces/{self.namespace}/{plural}"
+        found: list[dict[str, Any]] = self.server.send("GET", path).body["items"]
+        return found
+
+    def _make(self, deployment: dict[str, Any]) -> str:
+        name = f"{deployment['metadata']['name']}-{len(self.seen)}"
+        pods = f"/api/v1/namespaces/{self.namespace}/pods"
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "labels": deployment["spec"]["template"]["metadata"]["labels"],
+            },
+            "spec": {"containers": [{"name": "serve", "image": "none"}]},
+        }
+        made = self.server.send("POST", pods, pod)
+        assert made.status == 201, made.message
+        ended = {"exitCode": 0, "message": json.dumps(self.say)}
+        said = {
+            "name": "canary",
+            "image": "none",
+            "imageID": "",
+            "ready": True,
+            "restartCount": 0,
+            "state": {"terminated": ended},
+        }
+        response = self.server.http.patch(
+            f"{pods}/{name}/status",
+            json={"status": {"phase": "Running", "initContainerStatuses": [said]}},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        assert response.status_code == 200, response.text
+        self.seen.append(name)
+        return name
+
+    def _delete(self, plural: str, name: str) -> None:
+        path = f"/api/v1/namespaces/{self.namespace}/{plural}/{name}"
+        answer = self.server.send("DELETE", path, {"gracePeriodSeconds": 0})
+        assert answer.status in (200, 404), answer.message
+
+
+@contextlib.contextmanager
+def singing(canaries: Canaries) -> Iterator[Canaries]:
+    """They, in a thread of their own."""
+    stop = threading.Event()
+    problem: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            canaries.run(stop)
+        except BaseException as error:
+            problem.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield canaries
+    finally:
+        stop.set()
+        thread.join(20)
+    if problem:
+        raise problem[0]
