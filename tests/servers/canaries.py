@@ -71,7 +71,10 @@ class Canaries:
                 "namespace": self.namespace,
                 "labels": deployment["spec"]["template"]["metadata"]["labels"],
             },
-            "spec": {"containers": [{"name": "serve", "image": "none"}]},
+            "spec": {
+                "initContainers": [{"name": "canary", "image": "none"}],
+                "containers": [{"name": "serve", "image": "none"}],
+            },
         }
         made = self.server.send("POST", pods, pod)
         assert made.status == 201, made.message
