@@ -35,7 +35,7 @@ class Canaries:
     def look(self) -> None:
         """One look at everything."""
         deployments = {
-            each["metadata"]["uid"]: each
+            f"{each['metadata']['uid']}/{each['metadata']['generation']}": each
             for each in self._list("/apis/apps/v1", "deployments")
             if each["spec"]["template"]["metadata"]["labels"].get(_COMPONENT) == "drill-engine"
         }

@@ -20,6 +20,7 @@ from wayfare_operator.desired.drill_parts import (
 )
 from wayfare_operator.desired.facts import Facts
 from wayfare_operator.desired.metadata import (
+    ATTEMPT_LABEL,
     CHANNEL_PORT,
     DRILL_ENGINE,
     SERVE_PORT,
@@ -41,21 +42,22 @@ def plan_id(engine: Engine, number: int) -> str:
 
 
 def isolated_engine(
-    run: RecoveryRun, engine: Engine, facts: Facts, *, number: int, canary: str
+    run: RecoveryRun, engine: Engine, facts: Facts, *, number: int, attempt: int, canary: str
 ) -> list[Object]:
-    """The engine on the copy. `canary`: JSON of what its canary tries."""
+    """The engine on the copy. `canary`: JSON of what its canary tries. Another attempt is another
+    pod, so that a canary is never taken for that of an attempt before."""
     ports = (SERVE_PORT, WORKER_PORT, CHANNEL_PORT)
     return [
         sealed(built)
         for built in (
             service(run, engine_name(run.metadata.name), DRILL_ENGINE, ports),
-            _engine_deployment(run, engine, facts, number, canary),
+            _engine_deployment(run, engine, facts, number, attempt, canary),
         )
     ]
 
 
 def _engine_deployment(
-    run: RecoveryRun, engine: Engine, facts: Facts, number: int, canary: str
+    run: RecoveryRun, engine: Engine, facts: Facts, number: int, attempt: int, canary: str
 ) -> Object:
     key_env, key_mounts, key_volumes = pods.master_key(engine)
     env = [*_environment(run, engine, number), *key_env]
@@ -96,7 +98,9 @@ def _engine_deployment(
         *key_volumes,
     ]
     template = {"initContainers": before, "containers": containers, "volumes": volumes}
-    return deployment(run, engine, engine_name(run.metadata.name), DRILL_ENGINE, template)
+    marks = {ATTEMPT_LABEL: str(attempt)}
+    name = engine_name(run.metadata.name)
+    return deployment(run, engine, name, DRILL_ENGINE, template, marks)
 
 
 def _environment(run: RecoveryRun, engine: Engine, number: int) -> list[Object]:

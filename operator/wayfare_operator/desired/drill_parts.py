@@ -97,10 +97,15 @@ def service(run: RecoveryRun, name: str, component: str, ports: tuple[int, ...])
 
 
 def deployment(
-    run: RecoveryRun, engine: Engine, name: str, component: str, template: Object
+    run: RecoveryRun,
+    engine: Engine,
+    name: str,
+    component: str,
+    template: Object,
+    marks: dict[str, str] | None = None,
 ) -> Object:
-    """One pod, and never two of it at once."""
-    metadata = {"labels": labels(run, component)}
+    """One pod, and never two of it at once. `marks`: labels of the pod alone."""
+    metadata = {"labels": {**labels(run, component), **(marks or {})}}
     pod = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

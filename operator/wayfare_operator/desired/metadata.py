@@ -18,6 +18,8 @@ REPLICAS_ANNOTATION = "wayfare.dev/initial-replicas"
 
 CHANNEL_LABEL = "wayfare.dev/channel"
 RUN_LABEL = "wayfare.dev/recovery-run"
+ATTEMPT_LABEL = "wayfare.dev/recovery-attempt"
+"""Which attempt of its step a pod was made for."""
 DRILL_LABEL = "wayfare.dev/drill"
 """On pods of a drill, and on nothing else: its network policy selects them by it."""
 PLAN_LABEL = "wayfare.dev/recovery-plan"

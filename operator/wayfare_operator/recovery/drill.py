@@ -8,7 +8,7 @@ from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.resources import Reason, RecoveryRun
 from wayfare_operator.desired import drill
 from wayfare_operator.desired.drill_parts import anchor_name, stores_name
-from wayfare_operator.desired.metadata import COMPONENT_LABEL, DRILL_LABEL
+from wayfare_operator.desired.metadata import ATTEMPT_LABEL, COMPONENT_LABEL, DRILL_LABEL
 from wayfare_operator.kube.client import ApiError
 from wayfare_operator.kube.kinds import (
     CONFIG_MAP,
@@ -83,14 +83,15 @@ def waits_for(step: StepContext, name: str, component: str) -> str | None:
     return broken.message if broken is not None else f"{name} is not ready yet"
 
 
-def pods(step: StepContext, component: str) -> list[Object]:
-    """The drill's pods of a component, the newest first."""
+def pods(step: StepContext, component: str, *, attempt: int | None = None) -> list[Object]:
+    """The drill's pods of a component, or those of one attempt, the newest first."""
     run = run_of(step)
     owner = Ref(run.kind_name, run.metadata.namespace, run.metadata.name)
     found = [
         pod
         for pod in step.world.cache.owned(POD, owner)
         if pod["metadata"]["labels"].get(COMPONENT_LABEL) == component
+        and attempt in (None, int(pod["metadata"]["labels"].get(ATTEMPT_LABEL, 0)))
     ]
     return sorted(
         found, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True

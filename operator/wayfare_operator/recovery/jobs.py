@@ -12,6 +12,7 @@ from wayfare_engine.resources import Engine, RecoveryPlan, RecoveryRun, RunKind,
 from wayfare_operator.desired import drill, pods
 from wayfare_operator.desired.facts import Facts
 from wayfare_operator.desired.metadata import (
+    ATTEMPT_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     PLAN_LABEL,
@@ -28,7 +29,6 @@ from wayfare_operator.reconcile.pods import failure
 STEP_LABEL = "wayfare.dev/recovery-step"
 NUMBER_LABEL = "wayfare.dev/recovery-number"
 """Number of the run: the plan's owner has Jobs of windows as well."""
-ATTEMPT_LABEL = "wayfare.dev/recovery-attempt"
 _GRACE_SECONDS = 10
 
 

@@ -158,6 +158,8 @@ def _restored(task: Task, session: CatchUp, address: str, cut: Cut) -> str | Non
     found = snapshot_before(task.store, cut, plan=task.plan, revision=revision(connection))
     if found is None:
         return None
+    with connection.transaction():
+        task.claim.fence(connection)
     progress = task.progress("restoring (bytes)")
     restore(address, connection, task.store, found, progress=progress)
     task.say(f"restored snapshot {found.id}")

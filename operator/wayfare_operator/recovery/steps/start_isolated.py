@@ -42,18 +42,19 @@ async def drive(step: StepContext) -> Progress:
         step.engine,
         await facts_of(step.world),
         number=step.run.number,
+        attempt=step.attempt,
         canary=canary.task_of(told, name, namespace),
     )
     refused = await drill.make(step, wanted)
     if refused is not None:
         return Failed(f"a part of the drill was refused: {refused.message}")
-    ended = canary.ended(drill.pods(step, DRILL_ENGINE))
+    ended = canary.ended(drill.pods(step, DRILL_ENGINE, attempt=step.attempt))
     if ended is None:
         waits = drill.waits_for(step, engine_name(name), DRILL_ENGINE)
         return Going(f"the canary has not ended: {waits or 'its pod is not seen yet'}")
     bad = _why_not(ended)
     if bad is not None:
-        # Gone, so that another attempt begins with a canary of its own.
+        # Its container would be started again and again, for nobody.
         await drill.take_down(step, engine_name(name))
         return Failed(bad, figures={"canary": ended.text}, checks=(_check(step, bad, False),))
     waits = drill.waits_for(step, engine_name(name), DRILL_ENGINE)

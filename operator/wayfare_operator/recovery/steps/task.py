@@ -7,11 +7,11 @@ from datetime import timedelta
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.runs import StepResult, Undo
 from wayfare_engine.runs import steps as records
+from wayfare_operator.desired.metadata import ATTEMPT_LABEL
 from wayfare_operator.kube.client import ApiError
 from wayfare_operator.kube.kinds import JOB, POD, Kind, Object, Ref
 from wayfare_operator.reconcile.engine import facts_of
 from wayfare_operator.recovery.jobs import (
-    ATTEMPT_LABEL,
     NUMBER_LABEL,
     STEP_LABEL,
     JobState,

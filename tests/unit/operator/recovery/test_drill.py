@@ -54,7 +54,7 @@ def built(spec: str = "external") -> list[Object]:
     return [
         drill.anchor(run()),
         *drill.stores(run(), parsed, FACTS),
-        *isolated_engine(run(), parsed, FACTS, number=7, canary=canary),
+        *isolated_engine(run(), parsed, FACTS, number=7, attempt=1, canary=canary),
     ]
 
 
