@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.resources import Reason, RecoveryRun
@@ -23,7 +24,9 @@ from wayfare_operator.kube.kinds import (
 )
 from wayfare_operator.reconcile.children import Refused, apply_one
 from wayfare_operator.reconcile.pods import failure, rollout
-from wayfare_operator.recovery.steps.contract import StepContext
+
+if TYPE_CHECKING:
+    from wayfare_operator.recovery.steps.contract import StepContext
 
 _before_make = crash_point("operator.drill.before_make", "a drill's object is made next")
 _made = crash_point("operator.drill.made", "some objects of a drill are made")

@@ -52,7 +52,7 @@ def go_round(canary: Canary, *, seconds: float = SECONDS) -> Round:
         *(partial(_knocked, one, seconds) for one in canary.targets),
         *(partial(_put, canary, what, path, seconds) for what, path in canary.objects.items()),
     ]
-    within = [partial(_knocked, one, seconds) for one in canary.own]
+    within: list[Callable[[], Tried]] = [partial(_knocked, one, seconds) for one in canary.own]
     with ThreadPoolExecutor(max_workers=16) as pool:
         found = list(pool.map(lambda job: job(), [*jobs, *within]))
     return Round(ways=tuple(found[: len(jobs)]), own=tuple(found[len(jobs) :]))

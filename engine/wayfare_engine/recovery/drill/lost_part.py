@@ -78,7 +78,8 @@ def beyond(store: ObjectStore, chain: Chain, position: int) -> dict[str, Any]:
     """What the acting site's chain holds after a position: rows by kind, by id to be looked up in
     the objects named. Raises StoreProblem, ChainProblem."""
     listed = objects(store, *chain, after=position)
-    rows, oldest = 0, None
+    rows = 0
+    oldest: Any = None
     kinds: Counter[str] = Counter()
     for path, data in fetch(store, listed[:_MOST_OBJECTS]):
         found = opened(path, data)

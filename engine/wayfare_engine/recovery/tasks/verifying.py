@@ -32,8 +32,8 @@ def _at_copy(task: Task) -> Done:
     with task.connected() as own:
         before = replication.look(task, own)
         found = looked(task, task.step, engine, dsn=address)
-        figures = {replication.KEY: [before, replication.look(task, own)]}
-    return judged(task, found, figures | _replayed(found))
+        looks = [before, replication.look(task, own)]
+    return judged(task, found, {replication.KEY: looks, **_replayed(found)})
 
 
 def _replayed(found: Sequence[CheckResult]) -> dict[str, Any]:
