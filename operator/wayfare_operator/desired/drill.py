@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from wayfare_engine.resources import Engine, RecoveryRun, RunKind
+from wayfare_engine.resources import Engine, RecoveryPlan, RecoveryRun, RunKind
 from wayfare_operator.desired import pods
 from wayfare_operator.desired.drill_parts import (
     DATA,
@@ -32,6 +32,7 @@ from wayfare_operator.desired.metadata import (
     SERVE_PORT,
     VALKEY,
     VALKEY_PORT,
+    owner,
     sealed,
     selector,
 )
@@ -86,27 +87,28 @@ def secret(run: RecoveryRun, anchored: Object, *, tokens: tuple[str, str, str]) 
 
 
 def stores(run: RecoveryRun, engine: Engine, facts: Facts) -> list[Object]:
-    """The wall first, then the pod of the stores."""
+    """The pod of the stores, and its name."""
     name = run.metadata.name
     return [
         sealed(built)
         for built in (
-            _wall(run, engine),
             service(run, stores_name(name), DRILL_STORES, (POSTGRESQL_PORT, VALKEY_PORT)),
             _stores_deployment(run, engine, facts),
         )
     ]
 
 
-def _wall(run: RecoveryRun, engine: Engine) -> Object:
+def wall(run: RecoveryRun, engine: Engine, plan: RecoveryPlan) -> Object:
     """In: the drill's own pods, and the pods of data steps. Out: names, and the drill's own pods.
 
     Nothing else, no object store and no API server. Other policies that select these pods could
-    open a way; that is what the canary is for.
+    open a way; that is what the canary is for. The plan owns it and not the run: when somebody
+    deletes the run, the garbage collector takes what the run owns in any order, and a pod that
+    ends is still a pod.
     """
     own = {"podSelector": {"matchLabels": {DRILL_LABEL: run.metadata.name}}}
     steps = {"podSelector": {"matchLabels": selector(engine.metadata.name, RECOVERY)}}
-    return made(
+    obj = made(
         run,
         NETWORK_POLICY,
         anchor_name(run.metadata.name),
@@ -118,6 +120,8 @@ def _wall(run: RecoveryRun, engine: Engine) -> Object:
             "egress": [DNS, {"to": [own]}],
         },
     )
+    obj["metadata"]["ownerReferences"] = [owner(plan)]
+    return sealed(obj)
 
 
 def _stores_deployment(run: RecoveryRun, engine: Engine, facts: Facts) -> Object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wayfare_engine.resources import Channel, Engine, Reason, RecoveryRun
+from wayfare_engine.resources import Channel, Engine, Reason, RecoveryPlan, RecoveryRun
 from wayfare_operator.cache import applied_digest
 from wayfare_operator.desired import Facts, channel_children, children
 from wayfare_operator.desired.metadata import REPLICAS_ANNOTATION, SERVE, WORKER, owner
@@ -93,7 +93,7 @@ async def apply_channel_children(
 
 
 async def apply_one(
-    world: World, resource: Engine | Channel | RecoveryRun, obj: Object
+    world: World, resource: Engine | Channel | RecoveryPlan | RecoveryRun, obj: Object
 ) -> Refused | None:
     """Put one child of a resource right."""
     kind = BY_NAME[obj["kind"]]
@@ -122,7 +122,7 @@ async def apply_one(
 
 
 async def _conflict(
-    world: World, resource: Engine | Channel | RecoveryRun, ref: Ref
+    world: World, resource: Engine | Channel | RecoveryPlan | RecoveryRun, ref: Ref
 ) -> Refused | None:
     """An object of that name that is somebody else's is left alone."""
     try:
