@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wayfare_engine.crashpoints import crash_point
-from wayfare_engine.resources import Reason, RecoveryRun
+from wayfare_engine.resources import Reason, RecoveryPlan, RecoveryRun
 from wayfare_operator.desired import drill
 from wayfare_operator.desired.drill_parts import anchor_name, stores_name
 from wayfare_operator.desired.metadata import ATTEMPT_LABEL, COMPONENT_LABEL, DRILL_LABEL
@@ -45,14 +45,22 @@ def run_of(step: StepContext) -> RecoveryRun:
     return step.owner
 
 
-async def make(step: StepContext, objects: Sequence[Object]) -> Refused | None:
-    """Make the cluster hold these; the first refusal, if any."""
+async def make(
+    step: StepContext, objects: Sequence[Object], *, owner: RecoveryPlan | None = None
+) -> Refused | None:
+    """Make the cluster hold these, which the run owns, or `owner`; the first refusal, if any."""
     refused: Refused | None = None
     _before_make()
     for obj in objects:
-        refused = await apply_one(step.world, run_of(step), obj) or refused
+        refused = await apply_one(step.world, owner or run_of(step), obj) or refused
     _made()
     return refused
+
+
+async def make_wall(step: StepContext) -> Refused | None:
+    """The network policy: before any pod."""
+    built = drill.wall(run_of(step), step.engine, step.plan)
+    return await make(step, [built], owner=step.plan)
 
 
 async def make_secret(step: StepContext) -> Refused | None:
@@ -110,12 +118,11 @@ async def remove(step: StepContext) -> list[str]:
     left = await _remove(step, _REST)
     if left:
         return left
-    run = run_of(step)
-    name = anchor_name(run.metadata.name)
+    name = anchor_name(step.run.name)
     probe = {
         "apiVersion": SECRET.api_version,
         "kind": SECRET.name,
-        "metadata": {"name": name, "namespace": run.metadata.namespace},
+        "metadata": {"name": name, "namespace": step.engine.metadata.namespace},
     }
     return [] if await step.world.kube.is_free(SECRET, probe) else [f"Secret {name}"]
 
@@ -153,7 +160,8 @@ async def _delete(step: StepContext, kind: Kind, obj: Object) -> None:
 
 
 async def _listed(step: StepContext, kind: Kind) -> list[Object]:
-    """From the API server, not from the cache: nothing may be overlooked."""
-    run = run_of(step)
-    labels = f"{DRILL_LABEL}={run.metadata.name}"
-    return [obj async for obj in step.world.kube.list(kind, run.metadata.namespace, labels=labels)]
+    """From the API server, not from the cache: nothing may be overlooked. By the run's name, for
+    the RecoveryRun itself may be deleted."""
+    labels = f"{DRILL_LABEL}={step.run.name}"
+    namespace = step.engine.metadata.namespace
+    return [obj async for obj in step.world.kube.list(kind, namespace, labels=labels)]

@@ -150,6 +150,22 @@ def test_an_abandoned_drill_leaves_nothing(rehearsal: Rehearsal) -> None:
     assert rehearsal.left() == []
 
 
+def test_a_drill_whose_run_is_deleted_leaves_nothing(rehearsal: Rehearsal) -> None:
+    place = rehearsal.place
+    place.jobs.held = lambda job: job.startswith(f"{NAME}-replay-decisions")
+    rehearsal.operator.start()
+    place.run(NAME, "Drill")
+    until(
+        lambda: place.steps(NAME).get("ReplayDecisions") == "Running",
+        seconds=120,
+        what="decisions are to be replayed",
+    )
+    place.cluster.delete("recoveryruns", NAME)
+    until(lambda: rehearsal.left() == [], seconds=120, what="nothing of the drill is left")
+    end = until(lambda: runs.read_end(place.store, place.plan, 1), what="the run has ended")
+    assert end.state == "Abandoned"
+
+
 def test_the_operator_dies_around_each_object_of_a_drill(rehearsal: Rehearsal) -> None:
     place = rehearsal.place
     place.run(NAME, "Drill")

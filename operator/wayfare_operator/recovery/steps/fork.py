@@ -18,7 +18,7 @@ async def drive(step: StepContext) -> Progress:
         return Told(told)
     run = drill.run_of(step)
     facts = await facts_of(step.world)
-    refused = await drill.make_secret(step)
+    refused = await drill.make_wall(step) or await drill.make_secret(step)
     if refused is None:
         refused = await drill.make(step, desired.stores(run, step.engine, facts))
     if refused is not None:

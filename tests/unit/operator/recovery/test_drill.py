@@ -53,6 +53,7 @@ def built(spec: str = "external") -> list[Object]:
     canary = task_of(TOLD, "rehearse", "bank")
     return [
         drill.anchor(run()),
+        drill.wall(run(), parsed, plan()),
         *drill.stores(run(), parsed, FACTS),
         *isolated_engine(run(), parsed, FACTS, number=7, attempt=1, canary=canary),
     ]
@@ -106,6 +107,11 @@ def test_the_wall_lets_out_names_and_the_drill_alone() -> None:
     names, own = spec["egress"]
     assert {each["port"] for each in names["ports"]} == {53}
     assert own == {"to": [{"podSelector": {"matchLabels": {DRILL_LABEL: "rehearse"}}}]}
+
+
+def test_the_wall_outlives_the_run() -> None:
+    (owner,) = named("NetworkPolicy", "rehearse-drill")["metadata"]["ownerReferences"]
+    assert owner["kind"] == "RecoveryPlan"
 
 
 @pytest.mark.parametrize("spec", SPECS)
