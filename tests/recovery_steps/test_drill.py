@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.catchup.databases import tables
 from tests.drill.test_sinks import PRODUCTION, SINK
@@ -145,9 +146,17 @@ def test_it_ends_where_the_scenario_says_and_counts_what_is_beyond(
 
 def test_a_copy_in_the_same_instance_is_refused(sites: Sites) -> None:
     run = drill(sites)
-    beside = sites.servers["west"].database()
-    done = sites.attempt(run, "west", "Fork", **at_copy(beside))
+    with sites.connect("west") as west:
+        west.execute("CREATE DATABASE beside")
+        try:
+            beside = make_conninfo(sites.dsn("west"), dbname="beside")
+            done = sites.attempt(run, "west", "Fork", **at_copy(beside))
+            with psycopg.connect(beside) as untouched:
+                found = untouched.execute("SELECT to_regnamespace('wayfare')").fetchone()
+        finally:
+            west.execute("DROP DATABASE beside")
     assert done.returncode == 1
+    assert found == (None,)
     assert "an instance of its own" in sites.failure(run, "Fork").summary
 
 

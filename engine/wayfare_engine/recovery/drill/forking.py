@@ -60,11 +60,11 @@ def fork(task: Task) -> Done:
         raise StepFailed(NO_PLACE)
     applying.register()
     began = task.monotonic()
+    _own_instance(task, address)
     migrate(address)
     scenario = (task.run.scenario if task.run is not None else None) or LostPart(lost="Site")
     cut = cut_of(task.store, task.plan, scenario.at_position)
     with task.connected() as own, _to_fork(task, address) as copy:
-        _own_instance(own, copy)
         before = replication.look(task, own)
         filled = _filled(task, address, cut)
         plan = copy_plans(own, copy, sink)
@@ -107,10 +107,15 @@ def _to_fork(task: Task, address: str) -> Iterator[Connection[Any]]:
         yield copy
 
 
-def _own_instance(own: Connection[Any], copy: Connection[Any]) -> None:
-    """Long transactions of a copy hold the sealing of its whole instance back."""
+def _own_instance(task: Task, address: str) -> None:
+    """Before anything is written: long transactions of a copy hold the sealing of its whole
+    instance back."""
     query = "SELECT system_identifier FROM pg_control_system()"
-    here, there = (one.execute(query).fetchone() for one in (own, copy))
+    with (
+        task.connected() as own,
+        psycopg.connect(patient(address, "wayfare-fork"), autocommit=True) as copy,
+    ):
+        here, there = (one.execute(query).fetchone() for one in (own, copy))
     if here == there:
         raise StepFailed(
             "the copy would be in the same PostgreSQL instance as this site's own database: it "
