@@ -175,7 +175,7 @@ def test_the_drill_acts_in_its_own_store_and_production_does_not_notice(
 ) -> None:
     run = drill(sites)
     sites.do(run, "west", "Fork", **at_copy(spare))
-    for folder in ("one", "another pod's"):
+    for folder in ("one", "two"):
         done = isolate(spare, tmp_path / folder)
         assert done.returncode == 0, done.stderr
         store = open_store(f"file://{tmp_path / folder}")
