@@ -60,6 +60,8 @@ COUNT = 30_000
 _PLAN, _SITE, _CHANNEL = "bench", "east", "shop/hook"
 _SEAL_SECONDS = 0.1
 _TASKS = 16
+#: As a Channel with `limits.concurrency` of so many: the plugin's connections, by default.
+_AT_ONCE = 64
 _KEY = "whsec_" + base64.b64encode(b"a-key-of-the-benchmark-32-bytes-").decode()
 _PAYLOAD = '{"template":"welcome","language":"tr","name":"Ayse","amount":"129.90"}'
 _TAKE = """
@@ -194,7 +196,9 @@ def _send(dsn: str, url: str, stop: Event) -> None:
     worker = SendWorker(
         dsn,
         Origin(_SITE, 1, new_id, now),
-        channels={_CHANNEL: Channel(_CHANNEL, host, Key(86_400.0), concurrency=_TASKS)},
+        channels={
+            _CHANNEL: Channel(_CHANNEL, host, Key(86_400.0), concurrency=_AT_ONCE, at_once=_AT_ONCE)
+        },
         guard=guard,
         window=Terms().carried,
         boottime=boottime,
