@@ -132,7 +132,7 @@ def test_another_site_verifies_against_the_newest(a: str, b: str, store: ObjectS
 def test_what_is_not_known_is_not_equal(a: str, b: str, store: ObjectStore) -> None:
     write_live(a, random_rows(20, 1, kinds=ORDINARY))
     seal_all(a, store)
-    assert verified(b, store).why == "no chain has a checkpoint yet"
+    assert verified(b, store).why == "there is no checkpoint yet"
     with sealing_on(a, store):
         taken(a, store)
     catch_up(b, store, plan=PLAN, from_snapshot=False)

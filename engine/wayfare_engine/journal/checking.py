@@ -79,7 +79,7 @@ def compare_here(
     """
     found = newest(session.store)
     if found is None:
-        return Verdict("unknown", "no chain has a checkpoint yet")
+        return Verdict("unknown", "there is no checkpoint yet")
     body, at, path = found
     wanted: dict[Chain, int] = {_chain(name): seq for name, seq in body.watermark.items()}
 

@@ -26,7 +26,7 @@ _SHOWN: Final = 100
 def _ask(at: Looking) -> Found:
     found = newest(at.objects)
     if found is None:
-        return unknown("no chain has a checkpoint yet")
+        return unknown("there is no checkpoint yet")
     body, taken_at, path = found
     checkpoint = {
         "path": path,
