@@ -154,7 +154,7 @@ class Lane:
     def _fitting(self) -> int:
         """How many of those that wait fit into one call now."""
         most = self._most
-        if self._channel.at_once is not None:
+        if self._channel.at_once is not None and not self._stopping:
             most = min(most, self._channel.at_once - self._calling)
         count, size = 0, 0
         for one in self._waiting:
