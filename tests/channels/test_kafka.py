@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from tests.channels.settings_files import words
 from tests.servers.channel_host import HostProcess, channel_host
@@ -18,6 +20,7 @@ from tests.servers.kafka import PASSWORD, USER, Kafka, header, kafka_broker
 from tests.servers.ports import free_port
 from tests.servers.wait import until
 from wayfare_engine.channels.conform import conform
+from wayfare_engine.channels.plugins.kafka_client import Client
 
 TOPIC = "sends"
 PRIVATE = "private words"
@@ -240,6 +243,17 @@ def test_a_broker_that_wants_tls_and_a_login(
         assert check["ok"] == (problem is None)
         assert (problem or "") in check.get("problem", "")
         assert "hidden" not in host.logged()
+
+
+async def test_what_follows_an_error_does_not_hide_it() -> None:
+    client = Client({"bootstrap.servers": "127.0.0.1:9"}, asyncio.get_running_loop())
+    client.end()
+    for code in (KafkaError._TRANSPORT, KafkaError._SSL, KafkaError._TRANSPORT):
+        client._failed(KafkaError(code))
+    assert client.last_error == "_SSL"
+    client._failed(KafkaError(KafkaError._AUTHENTICATION))
+    client._failed(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert client.last_error == "_AUTHENTICATION"
 
 
 def test_readers_that_drop_repeats_make_it_of_class_key(broker: Kafka, tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 _POLL_SECONDS: Final = 0.1
+#: Errors that follow another, and say less than it: a refused handshake ends as a lost connection.
+_CONSEQUENCES: Final = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT})
+_CAUSE_SECONDS: Final = 30.0
 
 
 class Client:
@@ -19,6 +23,7 @@ class Client:
         self._loop = loop
         self._ending = threading.Event()
         self.last_error = ""
+        self._cause_until = 0.0
         self._producer = Producer(dict(config) | {"error_cb": self._failed})
         self._thread = threading.Thread(target=self._poll, name="kafka outcomes", daemon=True)
         self._thread.start()
@@ -62,9 +67,12 @@ class Client:
         self._producer.poll(0)
 
     def _failed(self, error: KafkaError) -> None:
-        # Its name only: its text has addresses. That all are down is known by what went before.
-        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.last_error:
-            self.last_error = error.name()
+        # Its name only: its text has addresses. What went before is the cause, for a while.
+        if error.code() not in _CONSEQUENCES:
+            self._cause_until = time.monotonic() + _CAUSE_SECONDS
+        elif self.last_error and time.monotonic() < self._cause_until:
+            return
+        self.last_error = error.name()
 
 
 def _tell(outcome: asyncio.Future[Message], message: Message) -> None:
