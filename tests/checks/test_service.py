@@ -170,7 +170,7 @@ def test_nothing_is_sent_where_one_channel_leads_outside(serving: Serving, tmp_p
 def test_a_sink_that_does_not_take_its_test_fails(serving: Serving, tmp_path: Path) -> None:
     """It says that it is a sink, and refuses every send for good."""
     with answering(_refusing_sink) as url:
-        # A name of its own: where a channel's host changes, the worker may still use the one before.
+        # A name of its own: where only a host changes, the worker may still use the one before.
         serving.publish(sms=serving.sinks[0].url, letters=url)
         result = look("ChannelsTested", dsn=serving.dsn, engine=serving.engine)
     assert_failed(result, "default/letters: rejected")

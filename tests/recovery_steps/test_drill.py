@@ -150,7 +150,7 @@ def test_a_copy_in_the_same_instance_is_refused(sites: Sites) -> None:
         west.execute("CREATE DATABASE beside")
         try:
             beside = make_conninfo(sites.dsn("west"), dbname="beside")
-            done = sites.attempt(run, "west", "Fork", **at_copy(beside))
+            done = sites.attempt(run, "west", "Fork", number=0, **at_copy(beside))
             with psycopg.connect(beside) as untouched:
                 found = untouched.execute("SELECT to_regnamespace('wayfare')").fetchone()
         finally:

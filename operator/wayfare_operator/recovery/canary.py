@@ -92,7 +92,10 @@ def isolated(word: Word, forked: Mapping[str, Any]) -> list[dict[str, str]]:
     """Each way with how it was shut, for the report; and whether a pod outside the drill got
     there a moment before, which says what that is worth."""
     before = {each["what"]: each.get("reached") for each in forked.get("targets") or ()}
-    said = {True: "; from outside the drill it was reached", False: "; nor was it from outside"}
+    said: dict[Any, str] = {
+        True: "; from outside the drill it was reached",
+        False: "; nor was it from outside",
+    }
     return [
         {"what": each.what, "how": f"not reached: {each.how}{said.get(before.get(each.what), '')}"}
         for each in word.ways
