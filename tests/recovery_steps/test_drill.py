@@ -212,7 +212,7 @@ def test_what_the_drill_sent_is_counted(
         told = sites.failure(run, "Measure")
         assert told.figures["gate"] is True
     else:
-        told = sites.do(run, "west", "Measure", number=0, **at_copy(spare))
+        told = sites.do(run, "west", "Measure", **at_copy(spare))
         assert told.figures["replication"]["mostRowsBehind"] == 0
     assert told.figures["outwardSends"] == outward
     assert told.figures["handOvers"] == 1
