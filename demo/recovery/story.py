@@ -25,14 +25,16 @@ def plan_status(cluster: Cluster) -> dict[str, Any]:
 
 
 def wait_standby(cluster: Cluster, *, seconds: float = _STANDBY_SECONDS) -> dict[str, Any]:
-    """Wait until the standby has caught up, sleeps, and would meet the objectives."""
+    """Wait until the standby has caught up, sleeps, and says how long a takeover would take. On a
+    busy machine that may be more than the objective: the failover then tells what it really is."""
     deadline = time.monotonic() + seconds
     while True:
         found = plan_status(cluster)
         sites: list[dict[str, Any]] = found.get("sites") or []
         here = next((one for one in sites if one["name"] == cluster.site), dict[str, Any]())
         ready = condition({"status": found}, "ReadyToTakeOver")
-        if here.get("state") == "Asleep" and ready.get("status") == "True":
+        measured = ready.get("status") == "True" or ready.get("reason") == "OverObjective"
+        if here.get("state") == "Asleep" and measured:
             return found
         if time.monotonic() > deadline:
             raise StepFailed(
