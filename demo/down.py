@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.campaign.run import OUTSIDE
 from demo.cluster import NAMESPACE, RELEASE, SYSTEM, given_cluster, lab_impossible
+from demo.outside import OUTSIDE
 from demo.steps import TOP, WAYFARE, StepFailed, Steps
 
 

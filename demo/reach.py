@@ -21,6 +21,19 @@ def answers(host: str, port: int, *, seconds: float = 2.0) -> bool:
         return False
 
 
+def node_port(cluster: Cluster, namespace: str, name: str) -> str:
+    """URL of a Service at a node's port, whether anybody answers there now or not."""
+    service = cluster.get("-n", namespace, "service", name)
+    (node, *_) = cluster.get("nodes")["items"]
+    port = next(port["nodePort"] for port in service["spec"]["ports"] if port.get("nodePort"))
+    host = next(
+        address["address"]
+        for address in node["status"]["addresses"]
+        if address["type"] == "InternalIP"
+    )
+    return f"http://{host}:{port}"
+
+
 def node_address(cluster: Cluster, namespace: str, name: str) -> str | None:
     """URL of a Service at a node's port, when it has one that this machine reaches."""
     service = cluster.get("-n", namespace, "service", name)

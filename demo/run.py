@@ -34,6 +34,7 @@ from demo.cluster import (
     load_image,
 )
 from demo.customers import write as write_customers
+from demo.keys import make_key
 from demo.process import JOURNEY, NODE, run_as_process
 from demo.reach import engine_url
 from demo.recovery import run as recovery
@@ -179,20 +180,22 @@ def _on_cluster(
             cluster.wait_computed(computed)
             note.text = "sizes tell of the customers that were imported"
     with steps.step("channels") as note:
-        campaign.set_up(cluster, reference)
+        campaign.set_up(cluster, reference, steps, beside_lab=lab)
         note.text = "push and mail, and a receiver that they lead to"
-    key = _key(cluster)
+    with steps.step("API key") as note:
+        identity, key = make_key(cluster)
+        note.text = f"{identity}, for a day"
     with engine_url(cluster) as (url, how):
         answers, seconds, explained = asyncio.run(
             _ask_edit_explain(cluster, url, how, key, loaded["customers"], steps)
         )
         channels = asyncio.run(
-            _campaign(cluster, url, key, loaded["customers"], steps, arguments.sends)
+            _campaign(cluster, url, key, loaded["customers"], steps, arguments.sends, lab)
         )
     told = None
     if vault is not None:
         other = recovery.second_site(cluster, reference, vault, signing)
-        told = recovery.run(cluster, other)
+        told = recovery.Story(cluster, other, vault, key).run()
     (plan,) = answers.plans()
     result = Result(
         customers=loaded["customers"],
@@ -215,28 +218,6 @@ def _import(cluster: Cluster, customers: Path) -> dict[str, Any]:
     )
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
-
-
-def _key(cluster: Cluster) -> str:
-    with cluster.steps.step("API key") as note:
-        done = cluster.run(
-            *(WAYFARE, "keys", "create", "--engine", ENGINE, "-n", NAMESPACE, "--name", "demo"),
-            *(
-                "--scope",
-                "decide",
-                "--scope",
-                "decisions:read",
-                "--scope",
-                "sends:write",
-                "--expires",
-                "1d",
-                "--json",
-            ),
-            secret=True,
-        )
-        made = json.loads(done.stdout.strip().splitlines()[-1])
-        note.text = f"{made['id']}, for a day"
-    return str(made["key"])
 
 
 async def _ask_edit_explain(
@@ -275,10 +256,10 @@ async def _ask_edit_explain(
 
 
 async def _campaign(
-    cluster: Cluster, url: str, key: str, customers: int, steps: Steps, sends: int
+    cluster: Cluster, url: str, key: str, customers: int, steps: Steps, sends: int, lab: bool
 ) -> dict[str, Any]:
     async with caller(url, f"Bearer {key}") as client:
-        return await campaign.run(cluster, client, customers, steps, sends=sends)
+        return await campaign.run(cluster, client, customers, steps, beside_lab=lab, sends=sends)
 
 
 async def _edit(cluster: Cluster, client: Caller, answers: Answers) -> float:

@@ -2,7 +2,11 @@
 id as Standard Webhooks say, and can be told to hang. It keeps its own record of what took effect.
 
     GET  /record            {"push": {"effects", "repeats"}, "mail": ..., "both": keys at both}
+    GET  /times?SINCE       when each effect since then took effect; seconds since 1970
     POST /mode/push?hang    take nothing more and answer nobody; ?serve: go on
+    POST /forget            begin an empty record
+
+    python3 receiver.py PORT [ADDRESS...]
 
 Only Python's own library, so that any image with Python runs it.
 """
@@ -11,28 +15,34 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
+import time
 
 WAYS = ("push", "mail")
 LIMIT = 1024 * 1024
 
 
 class Receiver:
-    """What took effect, by way; a way that hangs has an event that is not set."""
+    """What took effect and when, by way; a way that hangs has an event that is not set."""
 
     def __init__(self) -> None:
-        self.effects: dict[str, set[str]] = {way: set() for way in WAYS}
-        self.repeats = dict.fromkeys(WAYS, 0)
+        self.forget()
         self.serving = {way: asyncio.Event() for way in WAYS}
         for event in self.serving.values():
             event.set()
+
+    def forget(self) -> None:
+        """Begin an empty record."""
+        self.effects: dict[str, dict[str, float]] = {way: {} for way in WAYS}
+        self.repeats = dict.fromkeys(WAYS, 0)
 
     def record(self) -> dict[str, object]:
         """What is known, for people."""
         found: dict[str, object] = {
             way: {"effects": len(self.effects[way]), "repeats": self.repeats[way]} for way in WAYS
         }
-        found["both"] = sorted(self.effects["push"] & self.effects["mail"])
+        found["both"] = sorted(self.effects["push"].keys() & self.effects["mail"].keys())
         return found
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,6 +74,12 @@ class Receiver:
         """Status and body."""
         if method == "GET" and path == "record":
             return "200 OK", json.dumps(self.record()).encode()
+        if method == "GET" and path == "times":
+            every = [at for effects in self.effects.values() for at in effects.values()]
+            return "200 OK", json.dumps(sorted(at for at in every if at >= float(query))).encode()
+        if method == "POST" and path == "forget":
+            self.forget()
+            return "200 OK", b"{}"
         if path.startswith("mode/") and path[5:] in WAYS:
             event = self.serving[path[5:]]
             (event.clear if query == "hang" else event.set)()
@@ -74,7 +90,7 @@ class Receiver:
         key = headers.get("webhook-id", "")
         if key in self.effects[path]:
             self.repeats[path] += 1
-        self.effects[path].add(key)
+        self.effects[path].setdefault(key, time.time())
         return "200 OK", b"{}"
 
 
@@ -86,12 +102,26 @@ async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
     return found
 
 
-async def main(port: int) -> None:
-    """Serve for ever."""
-    server = await asyncio.start_server(Receiver().serve, "0.0.0.0", port)  # noqa: S104 - a pod's
-    async with server:
-        await server.serve_forever()
+def _listening(address: str, port: int) -> socket.socket:
+    """A socket at an address that this machine need not have yet: a link may come and go."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_FREEBIND", 15), 1)
+    found.bind((address, port))
+    return found
+
+
+async def main(port: int, addresses: list[str]) -> None:
+    """Serve for ever: everywhere, or at this machine's own address and the given ones."""
+    receiver = Receiver()
+    everywhere = [] if addresses else ["0.0.0.0"]  # noqa: S104 - a pod's
+    wanted = everywhere or ["127.0.0.1", *addresses]
+    servers = [
+        await asyncio.start_server(receiver.serve, sock=_listening(address, port))
+        for address in wanted
+    ]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))

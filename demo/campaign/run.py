@@ -17,14 +17,13 @@ from typing import Any
 
 import aiohttp
 
+from demo import outside
 from demo.asking import Answers, Caller, Question, percentile
 from demo.cluster import ENGINE, NAMESPACE, Cluster
-from demo.reach import service_url
 from demo.steps import StepFailed, Steps
 
 HERE = Path(__file__).parent
 SENDS = 5_000
-OUTSIDE = "outside"
 SLOT = "push-box"
 _BATCH = 500
 _HANGS_SECONDS = 15.0
@@ -41,26 +40,19 @@ class Fault:
     known_after: float | None = None
 
 
-def set_up(cluster: Cluster, image: str) -> None:
+def set_up(cluster: Cluster, image: str, steps: Steps, *, beside_lab: bool) -> None:
     """The receiver, and the channels that lead to it; returns when all are ready."""
-    declare(cluster, image)
-    # A new one has an empty record.
-    cluster.kubectl("-n", OUTSIDE, "rollout", "restart", "deployment/receiver")
-    cluster.kubectl(
-        *("-n", OUTSIDE, "rollout", "status", "deployment/receiver", "--timeout=120s"), timeout=150
-    )
+    if beside_lab:
+        outside.begin(steps)
+        outside.declare(cluster, steps)
+    else:
+        outside.declare_pod(cluster, image)
+    declare(cluster)
     cluster.wait_ready("channels.wayfare.dev", "journeys.wayfare.dev")
 
 
-def declare(cluster: Cluster, image: str) -> None:
-    """Apply them."""
-    manifest = (HERE / "outside.yaml").read_text().replace("IMAGE", image)
-    cluster.kubectl("apply", "-f", "-", stdin=manifest)
-    made = cluster.kubectl(
-        *("create", "configmap", "receiver", "-n", OUTSIDE, "--dry-run=client", "-o", "yaml"),
-        f"--from-file=receiver.py={HERE / 'receiver.py'}",
-    )
-    cluster.kubectl("apply", "-f", "-", stdin=made)
+def declare(cluster: Cluster) -> None:
+    """Apply the channels, with a key to sign with."""
     if not cluster.kubectl(
         *("get", "secret", "campaign", "-n", NAMESPACE, "--ignore-not-found", "-o", "name")
     ):
@@ -71,17 +63,23 @@ def declare(cluster: Cluster, image: str) -> None:
             "metadata": {"name": "campaign", "namespace": NAMESPACE},
             "stringData": {"signing": key},
         }
-        cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret))
+        cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret), secret=True)
     cluster.kubectl("apply", "-f", str(HERE / "channels.yaml"))
 
 
 async def run(
-    cluster: Cluster, client: Caller, customers: int, steps: Steps, *, sends: int = SENDS
+    cluster: Cluster,
+    client: Caller,
+    customers: int,
+    steps: Steps,
+    *,
+    beside_lab: bool,
+    sends: int = SENDS,
 ) -> dict[str, Any]:
     """Send, hang, go on, and count; what build/demo.json has as `channels`. Raises StepFailed."""
-    with service_url(cluster, OUTSIDE, "receiver") as (receiver, _):
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as outside:
-            campaign = Campaign(cluster, client, customers, steps, outside, receiver, sends)
+    with outside.url_of(cluster, beside_lab=beside_lab) as receiver:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            campaign = Campaign(cluster, client, customers, steps, session, receiver, sends)
             return await campaign.run()
 
 
@@ -94,7 +92,7 @@ class Campaign:
         client: Caller,
         customers: int,
         steps: Steps,
-        outside: aiohttp.ClientSession,
+        session: aiohttp.ClientSession,
         receiver: str,
         sends: int,
     ) -> None:
@@ -102,7 +100,7 @@ class Campaign:
         self._client = client
         self._customers = customers
         self._steps = steps
-        self._outside = outside
+        self._session = session
         self._receiver = receiver
         self._sends = sends
         self._entry = secrets.token_hex(4)
@@ -171,12 +169,12 @@ class Campaign:
         return planned
 
     async def _mode(self, mode: str) -> None:
-        async with self._outside.post(f"{self._receiver}/mode/push?{mode}") as response:
+        async with self._session.post(f"{self._receiver}/mode/push?{mode}") as response:
             if response.status != 200:
                 raise StepFailed(f"the receiver: {response.status}")
 
     async def _record(self) -> dict[str, Any]:
-        async with self._outside.get(f"{self._receiver}/record") as response:
+        async with self._session.get(f"{self._receiver}/record") as response:
             record: dict[str, Any] = await response.json()
             return record
 

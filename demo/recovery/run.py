@@ -1,14 +1,24 @@
-"""A second site stands by, takes over when the first is lost, and gives the work back."""
+"""A second site stands by, rehearses, takes over when the first is lost, and gives the work back;
+then the work is moved there and back as planned.
+
+What is told comes from the runs' own reports, from a receiver outside both sites, and from a
+caller who goes on asking.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+from demo import outside
 from demo.campaign import run as campaign
-from demo.cluster import SYSTEM, Cluster, lab_site, load_image
-from demo.recovery import story
+from demo.cluster import ENGINE, NAMESPACE, SYSTEM, Cluster, lab_site, load_image
+from demo.keys import make_key
+from demo.reach import node_port
+from demo.recovery import callers, story
+from demo.recovery.callers import Door
 from demo.recovery.sites import (
     PLAN,
     SECRET,
@@ -19,10 +29,13 @@ from demo.recovery.sites import (
     give_operator_the_store,
     signing_key,
 )
-from demo.steps import StepFailed
+from demo.steps import TOP, WAYFARE, StepFailed
 
 HERE = Path(__file__).parent
 STANDBY = "west"
+PAGE = TOP / "build" / "recovery-report.html"
+#: Sends that come due while something happens.
+_SENDS = 600
 
 
 def prepare(cluster: Cluster, vault: Vault) -> str:
@@ -34,8 +47,6 @@ def prepare(cluster: Cluster, vault: Vault) -> str:
 
 def known_key(cluster: Cluster) -> str | None:
     """The key of an earlier run."""
-    import base64
-
     shown = cluster.kubectl(
         *("-n", SYSTEM, "get", "secret", SECRET, "--ignore-not-found", "-o", "json"), secret=True
     )
@@ -55,59 +66,152 @@ def second_site(east: Cluster, reference: str, vault: Vault, key: str) -> Cluste
         west.install(reference, recovery=True)
         give_engine_the_store(west, vault)
         for site in (east, west):
+            outside.declare(site, steps)
             # The demo edited one of its journeys: both have the same again.
             apply(site, *bank(vault))
-            campaign.declare(site, reference)
+            campaign.declare(site)
             site.kubectl("apply", "-f", str(HERE / "plan.yaml"))
         note.text = f"{STANDBY}: the same engine, under RecoveryPlan {PLAN}"
     return west
 
 
-def run(east: Cluster, west: Cluster) -> dict[str, Any]:
-    """Stand by, lose a site, take over, come back, give back; what build/demo.json gets."""
-    steps = east.steps
-    with steps.step("the standby sleeps") as note:
-        standing = story.wait_standby(west)
-        awake = standing.get("awake") or {}
-        share = awake.get("share")
-        note.text = f"caught up; {(standing.get('takeover') or {}).get('estimatedSeconds')} s away"
-    with steps.step("the acting site is lost") as note:
-        at = story.kill(east)
-        note.text = f"{east.site} was killed at {at:%H:%M:%S} UTC"
-    with steps.step("failover") as note:
-        failed_over = story.wait_ended(
-            west,
-            story.start(
+class Story:
+    """All that happens between the two sites."""
+
+    def __init__(self, east: Cluster, west: Cluster, vault: Vault, key: str) -> None:
+        self._east, self._west, self._vault = east, west, vault
+        self._steps = east.steps
+        self._doors = [Door(node_port(east, NAMESPACE, ENGINE), key)]
+
+    def run(self) -> dict[str, Any]:
+        """What build/demo.json gets. Raises StepFailed."""
+        share = self._stand_by()
+        return {
+            "standby": {"awake_share": share},
+            "drill": self._drill(),
+            **self._lose_and_give_back(),
+            "switchover": self._there_and_back(),
+        }
+
+    def _stand_by(self) -> float | None:
+        with self._steps.step("the standby sleeps") as note:
+            standing = story.wait_standby(self._west)
+            away = (standing.get("takeover") or {}).get("estimatedSeconds")
+            note.text = f"caught up; {away} s away"
+        share: float | None = (standing.get("awake") or {}).get("share")
+        return share
+
+    def _drill(self) -> dict[str, Any]:
+        with self._steps.step("drill") as note:
+            before = _deliveries()
+            ended = story.wait_ended(
+                self._west, story.start(self._west, "drill", "--reason", "the demo rehearses")
+            )
+            sent = _deliveries() - before
+            told = self._report(ended)
+            replay = told["replay"] or {}
+            found = {
+                "seconds": story.whole(ended),
+                "outward_sends": sent,
+                "outward_sends_counted_inside": told["isolation"]["outwardSends"],
+                "replayed": replay.get("replayed"),
+                "replay_differences": replay.get("differences"),
+                "checks": _verdicts(ended),
+            }
+            note.text = f"{found['replayed']} decisions decided again; {sent} sends outside"
+        return found
+
+    def _lose_and_give_back(self) -> dict[str, Any]:
+        east, west = self._east, self._west
+        with self._steps.step("the acting site is lost") as note:
+            since = callers.plan_sends(self._doors[0], _SENDS)
+            callers.wait_sent(since, 20)
+            at = story.kill(east)
+            note.text = f"{east.site} was killed at {at:%H:%M:%S} UTC, while sends went out"
+        with self._steps.step("failover") as note:
+            failed_over = story.wait_ended(
                 west,
-                "failover",
-                *("--reason", "the demo killed the site", "--fault-at", f"{at:%Y-%m-%dT%H:%M:%SZ}"),
-                *("--statement", "every process of the site was killed by this demo", "--yes"),
-            ),
-        )
-        note.text = f"{west.site} serves, {_rto(failed_over)} s after the site was lost"
-    with steps.step("the site is back") as note:
-        story.restore(east)
-        note.text = f"{east.site} runs again from its disk, and does not act"
-    with steps.step("failback") as note:
-        given_back = story.wait_ended(
-            east,
-            story.start(east, "failback", "--reason", "the site is back", "--yes"),
-        )
-        note.text = f"{east.site} acts again"
-    return {
-        "standby": {"awake_share": share},
-        "failover": {
-            "rto_seconds": _rto(failed_over),
-            "lease_wait_seconds": story.seconds_of(failed_over, "FenceWait"),
-            "rpo_estimated": failed_over.get("rpo"),
-            "checks": _verdicts(failed_over),
-        },
-        "failback": {
-            "seconds": story.whole(given_back),
-            "rpo": given_back.get("rpo"),
-            "checks": _verdicts(given_back),
-        },
-    }
+                story.start(
+                    west,
+                    "failover",
+                    *("--reason", "the demo killed the site"),
+                    *("--fault-at", f"{at:%Y-%m-%dT%H:%M:%SZ}"),
+                    *("--statement", "every process of the site was killed by this demo", "--yes"),
+                ),
+            )
+            note.text = f"{west.site} serves, {_rto(failed_over)} s after the site was lost"
+        self._report(failed_over, page=True)
+        with self._steps.step("the site is back") as note:
+            self._doors.append(Door(node_port(west, NAMESPACE, ENGINE), make_key(west)[1]))
+            story.restore(east)
+            note.text = f"{east.site} runs again from its disk, and does not act"
+        with self._steps.step("failback") as note:
+            given_back = story.wait_ended(
+                east, story.start(east, "failback", "--reason", "the site is back", "--yes")
+            )
+            told = self._report(given_back)
+            stranded = told["stranded"] or {}
+            note.text = f"{east.site} acts again; {stranded.get('rows')} rows were stranded"
+        record = outside.record()
+        return {
+            "failover": {
+                "rto_seconds": _rto(failed_over),
+                "lease_wait_seconds": story.seconds_of(failed_over, "FenceWait"),
+                "rpo_estimated": failed_over.get("rpo"),
+                "checks": _verdicts(failed_over),
+            },
+            "failback": {
+                "seconds": story.whole(given_back),
+                "rpo": given_back.get("rpo"),
+                "stranded_rows": stranded.get("rows"),
+                "unaccounted_rows": stranded.get("unaccounted"),
+                "contacted_twice": len(record["both"]),
+                "repeats_dropped_by_receiver": record["mail"]["repeats"],
+                "checks": _verdicts(given_back),
+            },
+        }
+
+    def _there_and_back(self) -> dict[str, Any]:
+        east, west = self._east, self._west
+        with self._steps.step("switchover") as note:
+            found = self._move(west, [self._doors[0], self._doors[1]])
+            note.text = f"{west.site} acts; no sends for {found['sends_gap_seconds']} s"
+        with self._steps.step("and back") as note:
+            back = self._move(east, [self._doors[1], self._doors[0]])
+            note.text = f"{east.site} acts; no sends for {back['sends_gap_seconds']} s"
+        return found | {"back": back}
+
+    def _move(self, to: Cluster, doors: list[Door]) -> dict[str, Any]:
+        """The first door is that of the site that still acts."""
+        since = callers.plan_sends(doors[0], _SENDS)
+        with callers.asking(doors) as asked:
+            ended = story.wait_ended(
+                to, story.start(to, "switchover", "--reason", "the demo moves the work", "--yes")
+            )
+            sent = callers.wait_sent(since, _SENDS)
+        return {
+            "seconds": story.whole(ended),
+            "sends_gap_seconds": callers.longest(sent),
+            "decisions_gap_seconds": asked.gap_seconds,
+            "decisions": len(asked.answered),
+        }
+
+    def _report(self, ended: dict[str, Any], *, page: bool = False) -> dict[str, Any]:
+        """A run's report from the records in the object store, as JSON; also as a page."""
+        words = [WAYFARE, "recovery", "report", str(ended["number"])]
+        words += ["--store", f"s3://{self._vault.bucket}/{ENGINE}"]
+        words += ["--plan", f"{NAMESPACE}.{ENGINE}"]
+        given = self._vault.here
+        if page:
+            self._steps.run(*words, "--output", str(PAGE), extra=given)
+        told: dict[str, Any] = json.loads(self._steps.run(*words, "--json", extra=given).stdout)
+        return told
+
+
+def _deliveries() -> int:
+    """Everything that reached the receiver outside, repeats too."""
+    record = outside.record()
+    return sum(record[way]["effects"] + record[way]["repeats"] for way in ("push", "mail"))
 
 
 def _rto(status: dict[str, Any]) -> float | None:

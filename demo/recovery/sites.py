@@ -24,20 +24,23 @@ class Vault:
 
     bucket: str
     environment: dict[str, str]
+    #: The same for a command of this machine.
+    here: dict[str, str]
 
     @classmethod
     def of_lab(cls, steps: Steps) -> Vault:
         """The lab's."""
         shown = json.loads(steps.run(WAYFARE, "lab", "status", "--json").stdout)
         keys = json.loads(Path(shown["s3_credentials"]).read_text())
+        own = {
+            "AWS_ACCESS_KEY_ID": keys["access_key"],
+            "AWS_SECRET_ACCESS_KEY": keys["secret_key"],
+            "AWS_REGION": "us-east-1",
+        }
         return cls(
             keys["bucket"],
-            {
-                "AWS_ACCESS_KEY_ID": keys["access_key"],
-                "AWS_SECRET_ACCESS_KEY": keys["secret_key"],
-                "AWS_ENDPOINT_URL": "http://vault.lab:8333",
-                "AWS_REGION": "us-east-1",
-            },
+            own | {"AWS_ENDPOINT_URL": "http://vault.lab:8333"},
+            own | {"AWS_ENDPOINT_URL": keys["endpoint"]},
         )
 
 

@@ -1,0 +1,132 @@
+"""Those who go on meanwhile: a caller who asks for decisions, and sends that come due.
+
+The caller knows both sites, asks the one that answered last, and turns to the other when it
+does not: what an app with two addresses does. What is told is the longest time without an answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from demo import outside
+from demo.cluster import NAMESPACE
+from demo.steps import StepFailed
+
+SLOT = "push-box"
+_PATIENCE_SECONDS = 1.0
+_BETWEEN_SECONDS = 0.02
+#: Sends come due so far apart.
+SPACING_SECONDS = 0.1
+_FIRST_CUSTOMER = 10_001
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a site's engine is reached, with a key of it."""
+
+    url: str
+    key: str
+
+
+@dataclass
+class Asked:
+    """When answers came (seconds of one clock), and how many requests had none."""
+
+    answered: list[float] = field(default_factory=list)
+    failed: int = 0
+
+    @property
+    def gap_seconds(self) -> float:
+        """The longest time from one answer to the next."""
+        return longest(self.answered)
+
+
+def longest(moments: Sequence[float]) -> float:
+    """The longest time between two of them that follow each other."""
+    if len(moments) < 2:
+        raise StepFailed(f"there were {len(moments)} answers: nothing can be said of a gap")
+    return round(max(later - earlier for earlier, later in itertools.pairwise(moments)), 3)
+
+
+@contextmanager
+def asking(doors: Sequence[Door]) -> Iterator[Asked]:
+    """A caller asks for decisions, for the time of the block; the first door is asked first."""
+    asked, ending = Asked(), threading.Event()
+    thread = threading.Thread(target=_ask, args=(doors, asked, ending))
+    thread.start()
+    try:
+        yield asked
+    finally:
+        ending.set()
+        thread.join()
+
+
+def _ask(doors: Sequence[Door], asked: Asked, ending: threading.Event) -> None:
+    place = 0
+    with httpx.Client(timeout=_PATIENCE_SECONDS) as client:
+        for number in itertools.count(_FIRST_CUSTOMER):
+            if ending.wait(_BETWEEN_SECONDS):
+                return
+            door = doors[place]
+            customer = str(_FIRST_CUSTOMER + number % 20_000)
+            try:
+                answer = client.post(
+                    f"{door.url}/v1/decisions",
+                    json={"customer": customer, "slot": SLOT, "context": {}},
+                    headers={"Authorization": f"Bearer {door.key}"},
+                )
+                well = answer.status_code == 200
+            except httpx.TransportError:
+                well = False
+            if well:
+                asked.answered.append(time.monotonic())
+            else:
+                asked.failed += 1
+                place = (place + 1) % len(doors)
+
+
+def plan_sends(door: Door, count: int) -> float:
+    """Sends that come due one after the other from now on, at the site that acts; when that was,
+    in seconds since 1970."""
+    began, entry = time.time(), secrets.token_hex(4)
+    body: list[dict[str, Any]] = [
+        {
+            "channel": f"{NAMESPACE}/mail",
+            "customer_id": str(_FIRST_CUSTOMER + number),
+            "key": f"{entry}-{number}",
+            "content": {"text": f"A word for you, number {number}"},
+            "due": (
+                datetime.fromtimestamp(began, UTC) + timedelta(seconds=number * SPACING_SECONDS)
+            ).isoformat(),
+        }
+        for number in range(count)
+    ]
+    answer = httpx.post(
+        f"{door.url}/v1/sends",
+        json=body,
+        headers={"Authorization": f"Bearer {door.key}"},
+        timeout=30,
+    )
+    if answer.status_code != 200:
+        raise StepFailed(f"planning sends: {answer.status_code} {answer.text[:300]}")
+    return began
+
+
+def wait_sent(since: float, count: int, *, seconds: float = 120.0) -> list[float]:
+    """Wait until as many took effect outside since then; when each did."""
+    deadline = time.monotonic() + seconds
+    while len(found := outside.times(since)) < count:
+        if time.monotonic() > deadline:
+            raise StepFailed(f"{len(found)} of {count} sends took effect within {seconds:.0f} s")
+        time.sleep(0.5)
+    return found
