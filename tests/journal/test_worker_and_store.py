@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.journal.making import PLAN, SITE, chained_ids, rows, write
@@ -27,9 +28,10 @@ from wayfare_engine.clock import now
 from wayfare_engine.journal.chain import read
 from wayfare_engine.journal.segment import Segment
 from wayfare_engine.journal.verify import verify
-from wayfare_engine.lease import Holder, Terms, boottime, history, take
+from wayfare_engine.lease import Holder, Terms, boottime, highest, history, take
 from wayfare_engine.lease.beats import Beat, read_beat, watch_until_stale
 from wayfare_engine.lease.epochs import put_acting
+from wayfare_engine.ledger.fence import site_epoch
 from wayfare_engine.objectstore import ObjectStore, open_store, paths
 from wayfare_engine.objectstore.marker import claim
 
@@ -50,6 +52,16 @@ class Sealing:
         done = wayfare("journal", "status", "--json", "--dsn", self.dsn, "--site", SITE)
         found: dict[str, Any] = json.loads(done.stdout)
         return found | {"exit": done.returncode}
+
+    def wait_acting(self, store: ObjectStore | None = None) -> None:
+        """Until the site acts: while its worker takes the first epoch, nobody may write."""
+        where = store or self.store
+
+        def acts() -> bool:
+            with psycopg.connect(self.dsn, autocommit=True) as connection:
+                return highest(where, PLAN, seen=0) is not None and site_epoch(connection).held
+
+        until(acts, what="the site acts")
 
     def told(self, words: str) -> dict[str, Any]:
         """The status, once its problem says so."""
@@ -141,6 +153,7 @@ def test_rows_wait_through_every_fault_and_are_sealed_when_the_store_is_back(
     sealing: Sealing,
 ) -> None:
     worker = sealing.start()
+    sealing.wait_acting()
     ids = write(sealing.dsn, rows(3))
     until(lambda: sealing.status()["lag"]["rows"] == 0, what="all is sealed")
     for fault, words in FAULTS.values():
@@ -177,6 +190,7 @@ def test_a_store_that_is_away_at_the_start_is_told_of_too(sealing: Sealing) -> N
 
 def test_a_worker_beats_with_its_sites_figures_until_it_is_killed(sealing: Sealing) -> None:
     worker = sealing.start(WAYFARE_BEAT_SECONDS="0.1")
+    sealing.wait_acting()
 
     def newest() -> Beat | None:
         return read_beat(sealing.store, PLAN, SITE)
@@ -249,6 +263,7 @@ def test_a_worker_whose_wall_clock_jumps_seals_as_always(
     # Files: requests to S3 are signed with the time, and refused when it is wrong.
     store = open_store(f"file://{tmp_path}/store")
     sealing.start(LD_PRELOAD=jumping, WAYFARE_OBJECT_STORE_URL=store.url)
+    sealing.wait_acting(store)
     ids = []
     for _ in range(3):
         ids += write(sealing.dsn, rows(4))
