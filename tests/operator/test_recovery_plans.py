@@ -183,6 +183,7 @@ def test_where_it_acts_it_says_what_the_standby_says_of_itself(site: Site) -> No
     found = site.wait_status("the lag", lambda it: "lag" in it)
     assert found["lag"] == lag
     assert found["sites"][1]["state"] == "Asleep"
+    until(lambda: None not in site.replicas().values(), what="all workloads are made")
     # Nobody is put to sleep where the site acts.
     assert all(site.replicas().values())
 
