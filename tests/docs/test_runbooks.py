@@ -12,7 +12,7 @@ import typer.main
 from tests.docs.test_commands import TOP, Line, lines
 from wayfare_engine.cli.application import make_app
 from wayfare_engine.resources import ConditionType, Reason, RunState
-from wayfare_engine.resources.phases import Phase
+from wayfare_engine.resources.recovery_words import Phase
 from wayfare_engine.runs.procedures import PROCEDURES
 
 RUNBOOKS = sorted((TOP / "docs" / "runbooks").glob("*.md"))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.operator.recovery.place import Place
-from tests.servers.faultstore import Cut, FaultStore, running_faults
+from tests.servers.faultstore import Cut, FaultStore, Rule, running_faults
 from tests.servers.operating import Operating
 from tests.servers.wait import until
 from wayfare_engine.resources import RunKind
@@ -55,7 +56,7 @@ class Outages:
                 for moment, site in to_come.items()
             }
             until(
-                lambda rules=rules: any(rule.used for rule in rules.values()) or over(),
+                partial(_used_or, list(rules.values()), over),
                 seconds=90,
                 what=f"one of {sorted(to_come)} is put",
             )
@@ -75,6 +76,10 @@ class Outages:
         until(lambda: gone.used > 8, what=f"site {site} has tried more than once")
         if site == self.driver:
             self.places[site].cluster.not_ready("recoveryruns", name, "ObjectStoreUnavailable")
+
+
+def _used_or(rules: Sequence[Rule], over: Callable[[], bool]) -> bool:
+    return any(rule.used for rule in rules) or over()
 
 
 @contextlib.contextmanager

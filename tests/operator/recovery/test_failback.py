@@ -3,7 +3,10 @@ goes away in each step."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -13,7 +16,9 @@ from tests.operator.recovery.outages import assert_each_step_made_once, moments,
 from tests.operator.recovery.place import STATEMENT
 from tests.operator.recovery.test_switchover import Both, both
 from wayfare_engine import runs
+from wayfare_engine.clock import now
 from wayfare_engine.facts import record
+from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.lease import highest
 from wayfare_engine.resources import RunKind
 
@@ -22,6 +27,28 @@ __all__ = ["both"]
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
 
 STRANDED = 25
+
+
+@contextlib.contextmanager
+def sealing(both: Both) -> Iterator[None]:
+    """West's worker seals what is decided about there."""
+    place, stop = both.west, threading.Event()
+    made = Sealer(
+        place.databases["west"].dsn,
+        place.store,
+        plan=place.plan,
+        site="west",
+        clock=now,
+        seconds=0.1,
+        max_rows=40,
+    )
+    thread = threading.Thread(target=made.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def lose_and_take_over(both: Both) -> None:
@@ -41,7 +68,7 @@ def lose_and_take_over(both: Both) -> None:
 def test_the_store_is_gone_in_each_step_at_the_site_that_makes_it(both: Both) -> None:
     lose_and_take_over(both)
     both.east.run("give-back", "Failback")
-    with outages(driver="east", east=both.east, west=both.west) as away:
+    with sealing(both), outages(driver="east", east=both.east, west=both.west) as away:
         away.start(both.west_operator, "west")
         away.start(both.east_operator, "east")
         found = moments(RunKind.FAILBACK, driver="east", other="west", skipped=("Wake", "Route"))
