@@ -68,5 +68,9 @@ def run_here(words: tuple[str, ...], environment: dict[str, str], out: Path, err
         opened = os.open(file, flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)
+    if "LD_PRELOAD" in environment:
+        # What is preloaded is loaded by a program that starts.
+        program = arguments(*words)
+        os.execv(program[0], [str(word) for word in program])
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
     sys.exit(application.run(words))

@@ -94,6 +94,53 @@ class JobRunner:
         self._ended.add(uid)
         self._failed(job, _now(), reason, message)
 
+    def evict(self, name: str, message: str) -> None:
+        """Take the pod of a Job away, as the eviction of a node that is drained does: its process
+        ends, the pod goes, and only then the Job says that it has failed."""
+        job = self.server.send("GET", f"{self._jobs}/{name}").body
+        pods = f"/api/v1/namespaces/{self.namespace}/pods"
+        template = job["spec"]["template"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{name}-pod",
+                "labels": template["metadata"]["labels"],
+                "ownerReferences": [
+                    {
+                        "apiVersion": "batch/v1",
+                        "kind": "Job",
+                        "name": name,
+                        "uid": job["metadata"]["uid"],
+                        "controller": True,
+                    }
+                ],
+            },
+            "spec": template["spec"],
+        }
+        made = self.server.send("POST", pods, pod)
+        assert made.status == 201, made.message
+        told = _condition("DisruptionTarget", "EvictionByEvictionAPI", message, _now())
+        del told["lastProbeTime"]
+        status = self.server.http.patch(
+            f"{pods}/{name}-pod/status",
+            json={"status": {"phase": "Running", "conditions": [told]}},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        assert status.status_code == 200, status.text
+        uid = job["metadata"]["uid"]
+        self._ended.add(uid)
+        if uid in self._by_uid:
+            self._kill(self._by_uid[uid])
+
+    def evicted(self, name: str) -> None:
+        """The pod that was taken away is gone, and the controller has seen it."""
+        self.server.send("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{name}-pod")
+        job = self.server.send("GET", f"{self._jobs}/{name}")
+        if job.status == 200:
+            said = "Job has reached the specified backoff limit"
+            self._failed(job.body, _now(), "BackoffLimitExceeded", said)
+
     def _start(self, job: dict[str, Any]) -> Ran:
         container = job["spec"]["template"]["spec"]["containers"][0]
         pod = f"pod-{uuid.uuid4().hex[:8]}"

@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,10 @@ def _operate(environment: Mapping[str, str], log: Path) -> None:
     for number in (1, 2):
         os.dup2(output, number)
     faulthandler.enable()
+    if "LD_PRELOAD" in environment:
+        # What is preloaded is loaded by a program that starts.
+        program = "from wayfare_operator import cli; cli.run()"
+        os.execv(sys.executable, [sys.executable, "-c", program])
     cli.run()
 
 

@@ -21,6 +21,7 @@ from wayfare_engine.runs import (
     Run,
     RunEnd,
     RunInProgress,
+    Undo,
     put_end,
     read_run,
     take,
@@ -33,7 +34,7 @@ from wayfare_operator.reconcile.writing import write_status
 from wayfare_operator.recovery.run_driving import Driven, Driver
 from wayfare_operator.recovery.run_ending import rpo, rto, with_evidence
 from wayfare_operator.recovery.run_events import step_events
-from wayfare_operator.recovery.run_machine import Wait, next_of, table_of
+from wayfare_operator.recovery.run_machine import Wait, left_to_undo, next_of, table_of
 from wayfare_operator.recovery.run_status import rejected_status, run_status, waiting_status
 from wayfare_operator.recovery.run_view import load
 from wayfare_operator.recovery.stores import call, plan_id
@@ -194,26 +195,34 @@ async def _take(world: World, resource: RecoveryRun, place: Place, number: int) 
 async def _supersede(
     world: World, resource: RecoveryRun, place: Place, other: RunInProgress
 ) -> bool:
-    """End an open run that failed after its point of no return, for a Failover with a statement:
-    that is the way on when nobody can finish it. Whether it was ended."""
+    """End an open run that nobody can finish, for a Failover with a statement, which is the way on
+    then. Whether it was ended.
+
+    At the other site that is one that failed after its point of no return; at this one, a planned
+    move that was abandoned when the other site was lost and can no longer be told to go on.
+    """
     if RunKind(resource.spec.kind) is not RunKind.FAILOVER or resource.spec.statement is None:
         return False
     open_run = await call(read_run, place.store, other.plan, other.number)
     assert open_run is not None
-    if open_run.target == world.settings.site:
-        # Here its step can be tried again, which another run could not go on from.
-        return False
     view = await call(load, place.store, open_run, {})
     table = table_of(open_run.kind)
-    following = next_of(view, table, world.now())
-    if table.may_abandon(view.begun) or not isinstance(following, Wait):
-        return False
+    if open_run.target == world.settings.site:
+        # Here its step can be tried again, which another run could not go on from.
+        if view.abandoned is None or left_to_undo(view, table) is not Undo.RESUME:
+            return False
+        state, at = RunState.ABANDONED, f"{Undo.RESUME} at the other site"
+    else:
+        following = next_of(view, table, world.now())
+        if table.may_abandon(view.begun) or not isinstance(following, Wait):
+            return False
+        state, at = RunState.FAILED, following.steps[0]
     end = RunEnd(
         run=open_run.number,
-        state=RunState.FAILED,
+        state=state,
         verdict=Verdict.FAILED,
         at=world.now(),
-        summary=f"given up at {following.steps[0]}: run {resource.metadata.name} goes on instead",
+        summary=f"given up at {at}: run {resource.metadata.name} goes on instead",
         rto=rto(view, table, place.plan),
         rpo=rpo(view, place.plan),
     )

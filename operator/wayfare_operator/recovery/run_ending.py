@@ -32,7 +32,9 @@ def rto(view: RunView, procedure: Procedure, plan: RecoveryPlan) -> Rto | None:
     """Seconds from the fault or the request until the site was seen to serve.
 
     A drill's clock stops when its copy stands; what a takeover would have waited for on top is
-    told by its step Measure, whose figure is taken when there is one.
+    told by its step Measure, whose figure is taken when there is one. The fault is told by another
+    clock than the end, which may be wrong: it is never taken for later than the run's own beginning
+    by the clock that tells the end.
     """
     objective = parse_duration(plan.spec.objectives.rto).total_seconds()
     measured = view.step("Measure").result
@@ -44,7 +46,8 @@ def rto(view: RunView, procedure: Procedure, plan: RecoveryPlan) -> Rto | None:
     if ended is None or looked is None or "fromAt" not in looked.figures:
         return None
     began = datetime.fromisoformat(str(looked.figures["fromAt"]))
-    seconds = max(0.0, (ended.ended_at - began).total_seconds())
+    own = [attempt.at for attempt in view.step("Precheck").attempts.values()]
+    seconds = max(0.0, (ended.ended_at - min([began, *own])).total_seconds())
     return _rto(seconds, objective, str(looked.figures.get("from", "Request")))
 
 

@@ -189,22 +189,27 @@ def _finish(view: RunView, procedure: Procedure) -> Finish:
     return Finish(RunState.SUCCEEDED, "every step succeeded")
 
 
+def left_to_undo(view: RunView, procedure: Procedure) -> Undo | None:
+    """What an abandoned run takes back next; None when nothing is left."""
+    left = (undo for undo in procedure.to_undo(view.begun) if view.step(undo).result is None)
+    return next(left, None)
+
+
 _UNDO_TIMEOUT = 900.0
 UNDO_BY = {Undo.CLEANUP: By.OPERATOR, Undo.SLEEP: By.OPERATOR, Undo.RESUME: By.OTHER_SITE}
 
 
 def _undo(view: RunView, procedure: Procedure, now: datetime) -> Perform | None:
     """What the abandoned run still has to take back; None when nothing is left."""
-    for undo in procedure.to_undo(view.begun):
-        name = str(undo)
-        step = view.step(name)
-        if step.result is not None:
-            continue
-        attempt = max(step.attempt, 1)
-        failed = step.failures.get(attempt)
-        if failed is not None and now - failed.ended_at >= UNDO_AGAIN:
-            attempt += 1
-        elif failed is not None:
-            return Perform(())
-        return Perform((Part(name, attempt, UNDO_BY[undo], _UNDO_TIMEOUT),))
-    return None
+    undo = left_to_undo(view, procedure)
+    if undo is None:
+        return None
+    name = str(undo)
+    step = view.step(name)
+    attempt = max(step.attempt, 1)
+    failed = step.failures.get(attempt)
+    if failed is not None and now - failed.ended_at >= UNDO_AGAIN:
+        attempt += 1
+    elif failed is not None:
+        return Perform(())
+    return Perform((Part(name, attempt, UNDO_BY[undo], _UNDO_TIMEOUT),))

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.catchup.databases import tables
+from tests.operator.recovery.outages import assert_each_step_made_once, moments, outages
 from tests.operator.recovery.place import Place
 from tests.operator.recovery.test_kills import DRILL
 from tests.operator.recovery.test_switchover import living
@@ -21,6 +22,7 @@ from tests.servers.postgresql import PostgresqlServer, running_postgresql
 from tests.servers.wait import until
 from wayfare_engine import runs
 from wayfare_engine.lease import highest
+from wayfare_engine.resources import RunKind
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
 
@@ -131,6 +133,19 @@ def test_a_canary_that_gets_out_ends_the_drill_before_its_engine_starts(
     place.approve("again", NAME, "StartIsolated", "Retry")
     status = place.wait_state(NAME, "Succeeded", seconds=120)
     assert len(rehearsal.canaries.seen) == 2
+    assert rehearsal.left() == []
+
+
+def test_the_store_is_gone_in_each_step(rehearsal: Rehearsal) -> None:
+    rehearsal.place.run(NAME, "Drill")
+    with outages(west=rehearsal.place) as away:
+        away.start(rehearsal.operator, "west")
+        status = away.go_through(NAME, moments(RunKind.DRILL, skipped=("Wake", "Sleep")))
+        rehearsal.operator.kill()
+    assert_each_step_made_once(status)
+    commands = rehearsal.place.jobs.commands()
+    assert commands == ["CatchUp", "Fork", "ReplayDecisions", "Verify", "Measure"]
+    assert len(rehearsal.canaries.seen) == 1
     assert rehearsal.left() == []
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from tests.catchup.databases import tables
+from tests.operator.recovery.outages import assert_each_step_made_once, moments, outages
 from tests.operator.recovery.place import GATES, STATEMENT, Place
 from tests.servers.operating import Operating, operating
 from tests.servers.wait import until
 from wayfare_engine import runs
 from wayfare_engine.lease import highest
+from wayfare_engine.resources import RunKind
 
 pytestmark = pytest.mark.contract
 
@@ -229,6 +231,20 @@ def test_the_store_may_be_away_for_a_while(place: Place, operator_of_west: Opera
     place.objects.start()
     place.jobs.held = lambda job: False
     assert ended(place.wait_state("take-over", "Succeeded", "Failed")) == "Succeeded"
+
+
+def test_the_store_is_gone_in_each_step(place: Place, tmp_path: Path) -> None:
+    place.run("take-over", statement=SAID)
+    with outages(west=place) as away, operating(place.operator(tmp_path / "operator")) as operator:
+        away.start(operator, "west")
+        skipped = ("Wake", "Route")
+        status = away.go_through("take-over", moments(RunKind.FAILOVER, skipped=skipped))
+    assert_each_step_made_once(status)
+    held = highest(place.store, place.plan)
+    assert held is not None
+    assert (held.site, held.epoch) == ("west", 2)
+    assert len(place.jobs.commands()) == len(set(place.jobs.commands()))
+    assert tables(place.databases["west"].dsn) == tables(place.databases["east"].dsn)
 
 
 def test_traffic_is_moved_and_seen_at_the_front_door(

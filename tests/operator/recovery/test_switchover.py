@@ -15,7 +15,8 @@ import pytest
 
 from tests.catchup.databases import tables
 from tests.operator.conftest import Cluster
-from tests.operator.recovery.place import KEY, Place, placed
+from tests.operator.recovery.outages import assert_each_step_made_once, moments, outages
+from tests.operator.recovery.place import KEY, STATEMENT, Place, placed
 from tests.servers.apiserver import running_apiserver
 from tests.servers.control import ControlApi
 from tests.servers.operating import Operating, operating
@@ -24,6 +25,7 @@ from tests.servers.wait import until
 from wayfare_engine import runs
 from wayfare_engine.clock import now
 from wayfare_engine.lease import highest
+from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import Keys
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
@@ -147,6 +149,24 @@ def test_both_operators_die_around_each_request_and_answer(both: Both) -> None:
     assert sum(died.values()) == len(REQUESTS) + len(ANSWERS)
 
 
+def test_the_store_is_gone_in_each_step_at_the_site_that_makes_it(both: Both) -> None:
+    both.west.run("move", "Switchover")
+    with outages(west=both.west, east=both.east) as away:
+        away.start(both.east_operator, "east")
+        away.start(both.west_operator, "west")
+        found = moments(RunKind.SWITCHOVER, other="east", skipped=("Wake", "Route"))
+        found |= {f"requests/{number:04d}/answer": "east" for number in range(1, 5)}
+        found |= {f"RecoverSpooled/{put}": "east" for put in ("attempts/0*1/begun", "result")}
+        status = away.go_through("move", found)
+        both.east_operator.kill()
+        both.west_operator.kill()
+    assert_each_step_made_once(status)
+    assert both.requests() == ["Quiesce", "Seal", "RecoverSpooled", "Standby"]
+    assert both.east.jobs.commands() == ["Quiesce", "Seal", "RecoverSpooled"]
+    west, east = (tables(both.west.databases[site].dsn) for site in ("west", "east"))
+    assert west == east
+
+
 def test_an_abandoned_switchover_lets_the_old_site_go_on(both: Both) -> None:
     both.east_operator.start()
     both.west_operator.start()
@@ -166,6 +186,32 @@ def test_an_abandoned_switchover_lets_the_old_site_go_on(both: Both) -> None:
     with psycopg.connect(both.east.databases["east"].dsn, autocommit=True) as connection:
         row = connection.execute("SELECT held, state FROM wayfare.site_epoch").fetchone()
     assert row == (True, "Normal")
+
+
+def test_a_site_that_is_lost_while_it_hands_over_can_be_taken_over_from(both: Both) -> None:
+    """It was told to stop, and is never to be told to go on: nobody waits for that."""
+    both.east_operator.start()
+    both.west_operator.start()
+    both.east.jobs.held = lambda job: job.startswith("move-seal")
+    both.west.run("move", "Switchover")
+    until(
+        lambda: both.west.steps("move").get("Seal") == "Running",
+        seconds=120,
+        what="east is to seal",
+    )
+    both.east_operator.kill()
+    both.west.approve("stop", "move", "Seal", "Abandon")
+    until(lambda: "Resume" in both.requests(), what="east is asked to go on")
+    both.west.run("without", "Failover")
+    assert both.west.wait_state("without", "Rejected", "Succeeded")["state"] == "Rejected"
+    both.west.run("take-over", "Failover", statement={"text": STATEMENT})
+    status = both.west.wait_state("take-over", "Succeeded", "Failed", "Rejected", seconds=120)
+    assert status["state"] == "Succeeded", json.dumps(status, indent=1)
+    moved = both.west.wait_state("move", "Abandoned")
+    assert moved["verdict"] == "Failed"
+    held = highest(both.west.store, both.west.plan)
+    assert held is not None
+    assert (held.site, held.epoch) == ("west", 2)
 
 
 def test_what_is_not_signed_with_the_key_is_not_obeyed(both: Both) -> None:

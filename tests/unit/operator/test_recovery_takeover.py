@@ -86,10 +86,3 @@ def test_where_nothing_is_left_for_the_lag_any_row_is_too_much_and_none_is_not()
     assert found.over_budget(1)
     assert not found.over_budget(0)
     assert not found.over_budget(None)
-
-
-def test_ten_million_customers_and_22_hours_of_lag_are_reckoned_from_the_measured_rate() -> None:
-    rows = 10_000_000 * 4 * 22 // 24
-    found = estimate(replace(SOUND, lag_rows=rows, rate=45_000, objective=3600))
-    assert found.seconds == pytest.approx(17.024 + 14 + rows / 45_000 + 8, abs=0.01)
-    assert "36,666,666 rows ÷ 45,000 rows/s = 814.8 s" in found.arithmetic

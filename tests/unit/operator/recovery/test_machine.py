@@ -16,9 +16,11 @@ from tests.unit.operator.recovery.runs import (
     failed,
     view_of,
 )
+from tests.unit.operator.recovery.test_jobs import plan
 from wayfare_engine.resources import RunKind, RunState, Verdict
 from wayfare_engine.runs import Decision
 from wayfare_operator.recovery.run_approvals import judge
+from wayfare_operator.recovery.run_ending import rto
 from wayfare_operator.recovery.run_machine import (
     DRILL_PATIENCE,
     UNDO_AGAIN,
@@ -205,3 +207,18 @@ def test_nothing_that_was_spooled_is_nothing_to_merge() -> None:
             break
         view = done(view, step.name, **({"rows": 0} if step.name == "StandDown" else {}))
     assert parts(view) == [("Standby", 1)]
+
+
+def test_the_recovery_time_is_no_shorter_than_what_the_site_itself_measured() -> None:
+    """The fault was told by a clock that is ahead of the one that tells the end."""
+    told = (AT + timedelta(seconds=30)).isoformat()
+    view = done(view_of(RunKind.FAILOVER), "Precheck", fromAt=told)
+    view = done(view, "VerifyServing")
+    found = rto(view, table_of(RunKind.FAILOVER), plan())
+    assert found is not None
+    assert found.seconds == 10
+    earlier = (AT - timedelta(seconds=30)).isoformat()
+    view = done(done(view_of(RunKind.FAILOVER), "Precheck", fromAt=earlier), "VerifyServing")
+    found = rto(view, table_of(RunKind.FAILOVER), plan())
+    assert found is not None
+    assert found.seconds == 40
