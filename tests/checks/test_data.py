@@ -90,6 +90,24 @@ def test_a_chain_that_lost_its_end_is_behind_what_was_applied(
     assert_failed(look("ChainUnbroken", store=store, dsn=west), "this database applied")
 
 
+def test_a_database_that_follows_meanwhile_is_not_ahead(
+    east: str, west: str, store: ObjectStore, chain: list[str]
+) -> None:
+    followed(west, store)
+    went_on: list[str] = []
+
+    def goes_on(text: str) -> None:
+        """The objects are listed, and are being read."""
+        if not went_on:
+            went_on.append(text)
+            sent(east, send("somebody else"))
+            sealed(east, store)
+            followed(west, store)
+
+    assert_passed(look("ChainUnbroken", store=store, dsn=west, say=goes_on))
+    assert went_on
+
+
 def test_no_chain_and_another_plans_store_are_unknown(
     store: ObjectStore, chain: list[str], tmp_path: object
 ) -> None:

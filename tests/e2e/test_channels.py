@@ -12,7 +12,7 @@ from tests.e2e.product import ENGINE, NAMESPACE, Product
 from tests.servers.wait import until
 
 # The first of them waits for the whole demo.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
 
 def channel(

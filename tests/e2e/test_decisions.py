@@ -19,7 +19,7 @@ from tests.oracle.naive import Naive
 from wayfare_engine.resources import Engine, parse
 
 # The first of them waits for the whole demo.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "bank"
 

@@ -11,7 +11,7 @@ from tests.e2e.conftest import demo
 from tests.e2e.product import ENGINE, NAMESPACE, Product
 
 # The first of them waits for the whole demo.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
 
 def test_the_demo_says_what_it_did(product: Product) -> None:
@@ -41,8 +41,18 @@ def test_a_channel_that_hangs_costs_nothing(product: Product) -> None:
     assert found["decision_p99_ratio_during_fault"] > 0
 
 
+def test_a_drill_sends_nothing_and_decides_the_same(product: Product) -> None:
+    drill = product.demo["drill"]
+    assert drill["outward_sends"] == drill["outward_sends_counted_inside"] == 0
+    assert drill["replayed"] > 1000
+    assert drill["replay_differences"] == 0
+    assert set(drill["checks"].values()) <= {"Passed", "Unknown"}
+    for name in ("ChainUnbroken", "OutwardSends", "DecisionsReplayed"):
+        assert drill["checks"][name] == "Passed", drill["checks"]
+
+
 def test_a_lost_site_is_taken_over_and_given_the_work_back(product: Product) -> None:
-    """The site of all these tests was killed and came back: it acts again, under a third epoch."""
+    """The site of all these tests was killed while sends went out, and came back."""
     failover, failback = product.demo["failover"], product.demo["failback"]
     assert failover["rto_seconds"] > failover["lease_wait_seconds"] > 0
     assert failover["rpo_estimated"]["basis"] == "Estimated"
@@ -50,9 +60,20 @@ def test_a_lost_site_is_taken_over_and_given_the_work_back(product: Product) -> 
     assert {name: failover["checks"][name] for name in gates} == dict.fromkeys(gates, "Passed")
     assert failback["seconds"] > 0
     assert failback["rpo"]["basis"] == "Exact"
+    assert failback["stranded_rows"] == failback["rpo"]["rows"]
+    assert failback["unaccounted_rows"] == 0
+    assert failback["contacted_twice"] == 0
     assert {name: failback["checks"][name] for name in gates} == dict.fromkeys(gates, "Passed")
+
+
+def test_the_work_is_moved_there_and_back(product: Product) -> None:
+    """It acts again, under a fifth epoch: given, taken, given back, moved, moved back."""
+    for move in (product.demo["switchover"], product.demo["switchover"]["back"]):
+        assert move["decisions"] > 100
+        assert move["sends_gap_seconds"] > 0
+        assert move["decisions_gap_seconds"] > 0
     status = product.get("recoveryplan", "retail")["status"]
-    assert (status["phase"], status["actingSite"], status["epoch"]) == ("Production", "east", 3)
+    assert (status["phase"], status["actingSite"], status["epoch"]) == ("Production", "east", 5)
 
 
 def test_the_engine_tells_the_same_plan_in_its_status(product: Product) -> None:

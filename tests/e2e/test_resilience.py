@@ -11,7 +11,7 @@ from tests.e2e.product import ENGINE, NAMESPACE, Product, load
 from tests.servers.wait import until
 
 # The first of them waits for the whole demo.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
 
 def test_a_rolling_restart_loses_no_request(product: Product) -> None:

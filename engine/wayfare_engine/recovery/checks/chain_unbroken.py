@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from wayfare_engine.journal.positions import positions
+from wayfare_engine.journal.positions import Applied, positions
 from wayfare_engine.journal.verify import VerifiedChain, verify
 from wayfare_engine.recovery.checks.check import Check, Cost, Found, Step, failed, passed, unknown
 from wayfare_engine.recovery.checks.looking import Looking, Source
@@ -23,11 +24,13 @@ def _ask(at: Looking) -> Found:
             told = done * 10 // total
             at.say(f"ChainUnbroken: {done:,} of {total:,} objects")
 
+    # Before the chains are looked at: a database that follows goes on meanwhile.
+    stands = _stands(at) if at.dsn is not None else None
     most = at.objectives.chain_objects
     found = verify(at.objects, plan=at.plan, newest=most, progress=progress)
     findings: list[Any] = [asdict(finding) for finding in found.findings]
-    if at.dsn is not None:
-        findings += _ahead(at, found.chains)
+    if stands is not None:
+        findings += _ahead(stands, at.kind, found.chains)
     figures = {
         "chains": len(found.chains),
         "objects": sum(chain.objects for chain in found.chains),
@@ -52,27 +55,39 @@ def _ask(at: Looking) -> Found:
     return passed(said, figures, **saw)
 
 
-def _ahead(at: Looking, chains: list[VerifiedChain]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Stands:
+    """How far this database applied each chain, and which chains it sealed itself."""
+
+    applied: Mapping[tuple[str, int], Applied]
+    own: Set[tuple[str, int]]
+
+
+def _stands(at: Looking) -> _Stands:
+    with at.database() as connection:
+        own = {(row[0], row[1]) for row in connection.execute(_SEALED_HERE).fetchall()}
+        return _Stands(positions(connection), own)
+
+
+def _ahead(stands: _Stands, kind: str | None, chains: list[VerifiedChain]) -> list[dict[str, Any]]:
     """Where this database applied what the store's chains do not have."""
     there = {(chain.site, chain.epoch): chain for chain in chains}
     found = []
-    with at.database() as connection:
-        own = {(row[0], row[1]) for row in connection.execute(_SEALED_HERE).fetchall()}
-        for (site, epoch), applied in sorted(positions(connection).items()):
-            chain = there.get((site, epoch))
-            if chain is None and at.kind == RunKind.DRILL and (site, epoch) in own:
-                continue  # what the clone of a drill seals is in a store of its own
-            last, digest = (0, "") if chain is None else (chain.last, chain.digest)
-            ends_there = chain is not None and chain.closed_by is None and last == applied.seq
-            if applied.seq > last:
-                what = f"this database applied positions up to {applied.seq}, the chain ends at "
-                problem = f"{what}{last}"
-            elif ends_there and applied.segment and applied.segment != digest:
-                problem = f"position {last} was applied from another object than the one there"
-            else:
-                continue
-            path = f"journal/{site}/{epoch:08d}/"
-            found.append({"path": path, "problem": "is not what was applied", "detail": problem})
+    for (site, epoch), applied in sorted(stands.applied.items()):
+        chain = there.get((site, epoch))
+        if chain is None and kind == RunKind.DRILL and (site, epoch) in stands.own:
+            continue  # what the clone of a drill seals is in a store of its own
+        last, digest = (0, "") if chain is None else (chain.last, chain.digest)
+        ends_there = chain is not None and chain.closed_by is None and last == applied.seq
+        if applied.seq > last:
+            what = f"this database applied positions up to {applied.seq}, the chain ends at "
+            problem = f"{what}{last}"
+        elif ends_there and applied.segment and applied.segment != digest:
+            problem = f"position {last} was applied from another object than the one there"
+        else:
+            continue
+        path = f"journal/{site}/{epoch:08d}/"
+        found.append({"path": path, "problem": "is not what was applied", "detail": problem})
     return found
 
 
