@@ -18,6 +18,7 @@ from tests.checks.making import (
 from tests.journal.making import PLAN
 from wayfare_engine.clock import now
 from wayfare_engine.objectstore import ObjectStore
+from wayfare_engine.recovery.checks import Objectives
 from wayfare_engine.recovery.checks.capacity import quantity
 from wayfare_engine.runs import Beacon, Capacity, Digests, Versions, beacons
 
@@ -71,7 +72,22 @@ def _versions(**changes: str | None) -> dict[str, Any]:
 def test_resources_that_differ_are_named(store: ObjectStore, digests: Digests, words: str) -> None:
     publish(store, "west")
     publish(store, "east", digests=digests)
-    assert_failed(look("ResourcesEqual", store=store), f"not the same at both sites: {words}")
+    found = look("ResourcesEqual", store=store, objectives=Objectives(settle_seconds=0))
+    assert_failed(found, f"not the same at both sites: {words}")
+
+
+def test_a_site_that_has_just_woken_is_looked_at_again(store: ObjectStore) -> None:
+    publish(store, "west")
+    publish(store, "east", digests=Digests(plan="sha256:q", configuration="sha256:c"))
+    said: list[str] = []
+
+    def says(text: str) -> None:
+        """It has published its plan meanwhile."""
+        said.append(text)
+        publish(store, "east")
+
+    assert_passed(look("ResourcesEqual", store=store, say=says))
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,39 @@ def test_where_it_acts_it_says_what_the_standby_says_of_itself(site: Site) -> No
     assert all(site.replicas().values())
 
 
+def test_a_beacon_tells_the_plan_that_was_published_while_no_worker_answers(site: Site) -> None:
+    """What is compiled then lacks the attributes that only an import declared."""
+    site.taken("west")
+    worker = site.control.engine(site.cluster.namespace, "bank")
+    worker.attributes = [{"name": "colour", "type": "string"}]
+    site.engine()
+    site.plan(sites=WEST_FIRST)
+
+    def beacon() -> Beacon | None:
+        return beacons.newest(site.store, site.plan_id, "west")
+
+    def told() -> str | None:
+        found = beacon()
+        return found.digests.plan if found is not None else None
+
+    until(lambda: worker.wanted is not None and told() == worker.wanted, what="the plan is told")
+    site.control.available = False
+    try:
+        site.cluster.apply("Journey", "late", journey_spec("customer.age > 30"))
+        site.cluster.not_ready("journeys", "late", "WaitingForEngine")
+        seen = beacon()
+        assert seen is not None
+
+        def another() -> bool:
+            found = beacon()
+            return found is not None and found.number > seen.number
+
+        until(another, what="another beacon")
+        assert told() == worker.wanted
+    finally:
+        site.control.available = True
+
+
 def test_only_the_primary_takes_the_first_epoch_and_the_plan_gives_the_terms(site: Site) -> None:
     site.taken("east")
     standby(site)

@@ -33,8 +33,6 @@ async def say(
     facts = await _site_facts(world, engine, memory)
     if view is None:
         return
-    publication = world.publications.get((engine.metadata.namespace, engine.metadata.name))
-    digest = publication.digest if publication is not None else None
     told = beacon.figures(
         memory,
         state=site_state(look.role, memory),
@@ -51,7 +49,7 @@ async def say(
             store,
             facts,
             told,
-            plan_digest=digest or _status_digest(world, engine),
+            plan_digest=_plan_digest(world, engine),
             secrets=view.secrets,
             phase=str(view.phase),
             run=view.open_run.number
@@ -77,7 +75,12 @@ async def _site_facts(world: World, engine: Engine, memory: PlanMemory) -> SiteF
     return found
 
 
-def _status_digest(world: World, engine: Engine) -> str | None:
+def _plan_digest(world: World, engine: Engine) -> str | None:
+    """Of the plan that the worker was told to have served. What is compiled while no worker
+    answers is not that: it lacks the attributes that only an import declared."""
+    publication = world.publications.get((engine.metadata.namespace, engine.metadata.name))
+    if publication is not None and publication.published:
+        return publication.digest
     entry = world.cache.get(Ref("Engine", engine.metadata.namespace, engine.metadata.name))
     plan = entry.status.get("plan") if entry is not None else None
     return plan.get("digest") if plan else None

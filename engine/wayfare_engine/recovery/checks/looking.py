@@ -45,7 +45,8 @@ class Objectives:
 
     lag_seconds: how far this database may be behind a chain. latency_ms: of 99 in 100 requests.
     replay_sample, replay_seed: how many decisions are decided again, and which. chain_objects: of
-    each chain, how many of its last objects are read.
+    each chain, how many of its last objects are read. settle_seconds: how long what the sites said
+    may differ, because one of them has just woken and says it again every few seconds.
     """
 
     lag_seconds: float = 60.0
@@ -53,6 +54,7 @@ class Objectives:
     replay_sample: int = 2000
     replay_seed: int = 0
     chain_objects: int = 20_000
+    settle_seconds: float = 30.0
 
 
 def _quietly(text: str) -> None:

@@ -1,17 +1,34 @@
-"""ResourcesEqual: both sites serve the same plan from the same configuration and secrets."""
+"""ResourcesEqual: both sites serve the same plan from the same configuration and secrets.
+
+A site that has just woken publishes its plan a moment later, and its beacon tells of it a moment
+after that: a difference counts when it stays.
+"""
 
 from __future__ import annotations
+
+import time
+from typing import Final
 
 import msgspec
 
 from wayfare_engine.recovery.checks.beaconed import both
 from wayfare_engine.recovery.checks.check import Check, Cost, Found, Step, failed, passed, unknown
 from wayfare_engine.recovery.checks.looking import Looking, Source
-from wayfare_engine.resources import CheckLevel
+from wayfare_engine.resources import CheckLevel, Verdict
 from wayfare_engine.runs import secrets
+
+_AGAIN_SECONDS: Final = 1.0
 
 
 def _ask(at: Looking) -> Found:
+    deadline = time.monotonic() + at.objectives.settle_seconds
+    while (found := _compared(at)).verdict is Verdict.FAILED and time.monotonic() < deadline:
+        at.say(f"ResourcesEqual: {found.message}; looking again")
+        time.sleep(_AGAIN_SECONDS)
+    return found
+
+
+def _compared(at: Looking) -> Found:
     found = both(at)
     if isinstance(found, Found):
         return found
