@@ -75,6 +75,16 @@ ELSEWHERE: dict[str, str] = {
         "tests/operator/recovery/test_kills.py"
         "::test_an_abandoned_run_is_taken_back_whoever_does_it",
     ),
+    **dict.fromkeys(
+        (
+            "operator.drill.before_make",
+            "operator.drill.made",
+            "operator.drill.before_delete",
+            "operator.drill.deleted",
+        ),
+        "tests/operator/recovery/test_drill.py"
+        "::test_the_operator_dies_around_each_object_of_a_drill",
+    ),
     "tasks.changed": "tests/fetching/test_tasks.py::test_a_pod_is_killed_before_it_answers",
 }
 
