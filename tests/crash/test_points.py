@@ -1,7 +1,11 @@
-"""Every crash point of the engine is killed by a scenario, or by a test that is named."""
+"""Every crash point is killed by a scenario, or by a test that is named."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
+import wayfare_operator
 from tests.crash.children import ROOT
 from tests.crash.table import CASES, ELSEWHERE
 from tests.crash.zygote import load_everything
@@ -15,7 +19,11 @@ WHAT_TO_DO = (
 
 
 def points() -> dict[str, str]:
+    """Those of the engine and of the operator, whose kills are tested elsewhere."""
     load_everything()
+    for module in pkgutil.walk_packages(wayfare_operator.__path__, "wayfare_operator."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     return registered()
 
 
