@@ -32,6 +32,7 @@ URL = f"http://127.0.0.1:{PORT}"
 #: Whatever carries it is ended by `wayfare lab down`.
 _OF_THE_LAB = {"WAYFARE_LAB": OUTSIDE}
 _STARTS_SECONDS = 15.0
+_ADDRESSES_OF_A_SITE, _MOST_SITES = 4, 4
 
 
 def begin(steps: Steps) -> None:
@@ -41,7 +42,7 @@ def begin(steps: Steps) -> None:
         return
     with (TOP / "build" / "outside.log").open("ab") as log:
         subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(PORT), *sorted(_addresses(steps).values())],
+            [sys.executable, str(PROGRAM), str(PORT), *_everywhere(steps)],
             env=os.environ | _OF_THE_LAB,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -140,8 +141,14 @@ def _answers() -> bool:
 def _addresses(steps: Steps) -> dict[str, str]:
     """This machine's address as each site's pods reach it."""
     shown = json.loads(steps.run(WAYFARE, "lab", "status", "--json").stdout)
-    # A site's link to this machine has four addresses: the machine's own, then the site's.
+    # Of a link's addresses the first is this machine's, the second the site's.
     return {
         name: str(ipaddress.ip_address(site["management"]) - 1)
         for name, site in shown["sites"].items()
     }
+
+
+def _everywhere(steps: Steps) -> list[str]:
+    """The same for each site that the lab can have, also before it is up."""
+    first = min(map(ipaddress.ip_address, _addresses(steps).values()))
+    return [str(first + _ADDRESSES_OF_A_SITE * number) for number in range(_MOST_SITES)]

@@ -80,10 +80,10 @@ def _rpo(told: dict[str, Any], view: RunView, objective: float) -> Rpo:
     if basis != "Unknown" and rows == 0:
         met = True
     elif basis != "Unknown" and oldest is not None:
-        looked = view.step("Precheck").result
-        fault = _moment(looked.figures.get("fromAt")) if looked is not None else None
-        age = ((fault or view.run.at) - oldest).total_seconds()
-        met = age <= objective
+        # A failback is asked for long after the fault: the last row that the lost site wrote tells
+        # until when it lived.
+        until = _moment(told.get("newestAt")) or _fault(view)
+        met = (until - oldest).total_seconds() <= objective
     return Rpo(
         rows=None if rows is None else int(rows),
         oldest_at=oldest,
@@ -91,6 +91,12 @@ def _rpo(told: dict[str, Any], view: RunView, objective: float) -> Rpo:
         met=met,
         objective_seconds=objective,
     )
+
+
+def _fault(view: RunView) -> datetime:
+    looked = view.step("Precheck").result
+    told = _moment(looked.figures.get("fromAt")) if looked is not None else None
+    return told or view.run.at
 
 
 def _moment(text: object) -> datetime | None:

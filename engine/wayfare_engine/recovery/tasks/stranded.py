@@ -143,10 +143,12 @@ def _exact(task: Task, found: list[Tail]) -> dict[str, Any]:
     """What was lost at the failover, by ids, beside what was estimated then."""
     lost = [tail for tail in found if tail.manifest.rows]
     oldest = min((t.manifest.oldest_at for t in lost if t.manifest.oldest_at), default=None)
+    newest = max((t.manifest.newest_at for t in lost if t.manifest.newest_at), default=None)
     rows = sum(tail.manifest.rows for tail in lost)
     figures: dict[str, Any] = {
         "rows": rows,
         "oldestAt": None if oldest is None else oldest.isoformat(),
+        "newestAt": None if newest is None else newest.isoformat(),
         "basis": "Exact",
     }
     estimates = [e for t in found if (e := estimate_of(task, t.manifest.closed_by)) is not None]

@@ -20,7 +20,7 @@ from tests.unit.operator.recovery.test_jobs import plan
 from wayfare_engine.resources import RunKind, RunState, Verdict
 from wayfare_engine.runs import Decision
 from wayfare_operator.recovery.run_approvals import judge
-from wayfare_operator.recovery.run_ending import rto
+from wayfare_operator.recovery.run_ending import rpo, rto
 from wayfare_operator.recovery.run_machine import (
     DRILL_PATIENCE,
     UNDO_AGAIN,
@@ -222,3 +222,22 @@ def test_the_recovery_time_is_no_shorter_than_what_the_site_itself_measured() ->
     found = rto(view, table_of(RunKind.FAILOVER), plan())
     assert found is not None
     assert found.seconds == 40
+
+
+def test_what_was_lost_is_as_old_as_the_lost_site_says_not_as_its_failback_is_late() -> None:
+    """The failback began an hour after the fault; the rows are of its last two seconds."""
+    fault = AT - timedelta(hours=1)
+    told = {
+        "rows": 4,
+        "basis": "Exact",
+        "oldestAt": (fault - timedelta(seconds=2)).isoformat(),
+        "newestAt": fault.isoformat(),
+    }
+    view = done(view_of(RunKind.FAILBACK), "Precheck", fromAt=AT.isoformat())
+    found = rpo(done(view, "RecoverStranded", rpo=told), plan())
+    assert found is not None
+    assert (found.rows, found.met) == (4, True)
+    late = told | {"oldestAt": (fault - timedelta(hours=2)).isoformat()}
+    found = rpo(done(view, "RecoverStranded", rpo=late), plan())
+    assert found is not None
+    assert found.met is False
