@@ -248,7 +248,10 @@ def test_a_broker_that_wants_tls_and_a_login(
 async def test_what_follows_an_error_does_not_hide_it() -> None:
     client = Client({"bootstrap.servers": "127.0.0.1:9"}, asyncio.get_running_loop())
     client.end()
-    for code in (KafkaError._TRANSPORT, KafkaError._SSL, KafkaError._TRANSPORT):
+    for code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+        client._failed(KafkaError(code))
+    assert client.last_error == "_TRANSPORT"
+    for code in (KafkaError._SSL, KafkaError._TRANSPORT):
         client._failed(KafkaError(code))
     assert client.last_error == "_SSL"
     client._failed(KafkaError(KafkaError._AUTHENTICATION))

@@ -119,19 +119,23 @@ def test_at_its_end_what_waits_for_a_place_is_not_waited_for() -> None:
     seen = Seen()
     channel = Channel("sms", Many(8), Key(60.0), concurrency=8, at_once=8)
     one = Lane(channel, call=seen.call, hold=seen.hold, patience=60.0, boottime=boottime)
+
+    def wait_called(so_many: int) -> None:
+        until(lambda: seen.called() == so_many, what=f"{so_many} sends are in calls")
+
     # One after the other, so that there are threads that have nothing to do afterwards.
     for number in range(6):
         one.put([send(number)], 0)
-        until(lambda number=number: seen.called() == number + 1, what="its call")  # type: ignore[misc]
+        wait_called(number + 1)
     seen.let_go.set()
     until(lambda: one._idle == 6, what="all threads are idle")
     seen.let_go.clear()
     one.put([send(n) for n in range(10, 18)], 0)
-    until(lambda: seen.called() == 14, what="every place is taken")
+    wait_called(14)  # every place is taken
     one.put([send(n) for n in range(20, 24)], 0)
     ending = threading.Thread(target=one.stop, daemon=True)
     ending.start()
-    until(lambda: seen.called() == 18, what="each is told that the worker stops")
+    wait_called(18)  # each is told that the worker stops
     seen.let_go.set()
     ending.join(30)
     assert not ending.is_alive(), "a thread waits for a place that nobody will tell it of"

@@ -67,10 +67,14 @@ class Client:
         self._producer.poll(0)
 
     def _failed(self, error: KafkaError) -> None:
-        # Its name only: its text has addresses. What went before is the cause, for a while.
-        if error.code() not in _CONSEQUENCES:
+        # Its name only: its text has addresses. What went before is the cause, for a while; that
+        # all are down never says more than it.
+        code = error.code()
+        if code not in _CONSEQUENCES:
             self._cause_until = time.monotonic() + _CAUSE_SECONDS
-        elif self.last_error and time.monotonic() < self._cause_until:
+        elif self.last_error and (
+            code == KafkaError._ALL_BROKERS_DOWN or time.monotonic() < self._cause_until
+        ):
             return
         self.last_error = error.name()
 
