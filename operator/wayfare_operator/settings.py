@@ -43,9 +43,9 @@ class OperatorSettings(BaseSettings):
         default_factory=lambda: f"{socket.gethostname()}_{os.getpid()}",
         description="This replica's name in the Lease.",
     )
-    lease_duration: int = Field(15, description="A Lease not renewed for this long is free.")
-    renew_deadline: float = Field(10, description="A leader that cannot renew for this long ends.")
-    retry_period: float = Field(2, description="Time between tries to take or renew the Lease.")
+    lease_duration: int = Field(12, description="A Lease not renewed for this long is free.")
+    renew_deadline: float = Field(8, description="A leader that cannot renew for this long ends.")
+    retry_period: float = Field(1.5, description="Time between tries to take or renew the Lease.")
     debounce: float = Field(0.2, description="A burst of events becomes one compile.")
     poll: float = Field(0.5, description="How often a pending plan is looked at.")
     resync: float = Field(15, description="How often an engine with nothing pending is looked at.")
