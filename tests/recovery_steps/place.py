@@ -206,14 +206,28 @@ class Sites:
         runs.put_end(self.store, PLAN, ended)
 
     def attempt(
-        self, run: Run, site: str, step: str, *, number: int = 0, **more: str
+        self,
+        run: Run,
+        site: str,
+        step: str,
+        *,
+        number: int = 0,
+        then: Sequence[str] = (),
+        **more: str,
     ) -> subprocess.CompletedProcess[str]:
-        """The next attempt of a step (or that one), by a pod of its own."""
+        """The next attempt of a step (or that one), by a pod of its own, which goes on with
+        `then`."""
         if not number:
             number = self._attempts.get((run.number, step), 0) + 1
             self._attempts[run.number, step] = number
         words = [step, "--run", str(run.number), "--attempt", str(number), "--patience", "3"]
+        words += [word for each in then for word in ("--then", each)]
         return wayfare("recovery", "task", *words, **self.environment(site, **more))
+
+    def turn(self, run: Run, step: str) -> None:
+        """Whoever drives the run begins the first attempt of a step."""
+        begun = runs.Attempt(run=run.number, step=step, attempt=1, at=now(), by="driver")
+        runs.begin(self.store, PLAN, begun)
 
     def do(self, run: Run, site: str, step: str, **more: str) -> StepResult:
         """A step that succeeds; its result."""

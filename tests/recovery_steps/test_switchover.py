@@ -4,6 +4,7 @@ killed; abandoned, the old site goes on."""
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
 
@@ -15,6 +16,8 @@ from tests.journal.making import PLAN, rows
 from tests.recovery_steps.place import HAND_OVER, TERMS, Sites
 from tests.recovery_steps.test_failback import accounted, ledger_ids, sealed_ids
 from tests.recovery_steps.test_kills import AFTER, EVIDENCE, TAKE, ended, killed
+from tests.servers.wait import until
+from wayfare_engine import runs
 from wayfare_engine.clock import now
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.lease import Holder
@@ -22,6 +25,7 @@ from wayfare_engine.lease.epochs import history
 from wayfare_engine.ledger.append import COPY_SPOOLED, TYPES
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
 from wayfare_engine.outbox import quiesce
+from wayfare_engine.recovery.tasks.going_on import turn_of
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import Run
 
@@ -59,6 +63,44 @@ def test_a_switchover_whose_steps_are_killed_everywhere(sites: Sites, spare: str
     assert Holder(sites.store, plan=PLAN, site="west", epoch=2, ttl=30).check()
     catch_up(spare, sites.store, plan=PLAN)
     assert tables(sites.dsn("west")) == tables(spare)
+
+
+def test_one_pod_goes_on_with_the_steps_of_its_site_each_at_its_turn(sites: Sites) -> None:
+    run = both_there(sites)
+    done: list[subprocess.CompletedProcess[str]] = []
+
+    def make() -> None:
+        done.append(sites.attempt(run, "east", "Quiesce", then=["Seal"]))
+
+    pod = threading.Thread(target=make)
+    pod.start()
+    until(lambda: runs.read_result(sites.store, PLAN, run.number, "Quiesce"), what="Quiesce")
+    with sites.sealing("east"):
+        # Everything is there for Seal but its turn.
+        until(lambda: not ledger_ids(sites, "east") - sealed_ids(sites), what="all is sealed")
+        assert pod.is_alive()
+        assert not runs.attempts(sites.store, PLAN, run.number, "Seal")
+        sites.turn(run, "Seal")
+        pod.join(30)
+    assert [each.returncode for each in done] == [0], done
+    quiesced, sealed = (sites.result(run, step) for step in ("Quiesce", "Seal"))
+    assert sealed.attempt == 1
+    assert sealed.by == quiesced.by
+    assert [each.by for each in runs.attempts(sites.store, PLAN, run.number, "Seal")] == ["driver"]
+
+
+def test_a_pod_goes_on_with_nothing_after_a_failure_or_the_runs_end(sites: Sites) -> None:
+    run = sites.begin(RunKind.SWITCHOVER, "west")
+    failed = sites.attempt(run, "east", "Seal", then=["Quiesce"])
+    assert failed.returncode == 1
+    assert not runs.attempts(sites.store, PLAN, run.number, "Quiesce")
+
+    clock = iter(range(1000))
+    looked = {"monotonic": lambda: float(next(clock)), "sleep": lambda seconds: None}
+    assert not turn_of(sites.store, PLAN, run.number, "Quiesce", seconds=5, **looked)
+    sites.end(run)
+    assert not turn_of(sites.store, PLAN, run.number, "Quiesce", seconds=900, **looked)
+    assert next(clock) < 100, "it waited though the run had ended"
 
 
 def test_a_sender_that_says_nothing_makes_the_move_wait(sites: Sites) -> None:

@@ -45,6 +45,9 @@ class JobRunner:
     extra: Mapping[str, str] = field(default_factory=dict)
     held: Callable[[str], bool] = lambda job: False
     """Jobs for which no pod starts, as on a cluster without room."""
+    alone: bool = False
+    """Whether each pod ends after its own step, as one that is taken away just then: so that every
+    step has a Job of its own."""
     ran: list[Ran] = field(default_factory=list)
     _by_uid: dict[str, Ran] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -54,7 +57,7 @@ class JobRunner:
         return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
 
     def commands(self) -> list[str]:
-        """The steps that were run, in order."""
+        """The steps for which a pod was started, in order; it may have gone on with more."""
         return [each.command[3] for each in self.ran]
 
     def look(self) -> None:
@@ -151,6 +154,8 @@ class JobRunner:
             environment[each["name"]] = self._value(each, pod)
         environment.update(self.extra)
         command = tuple(container["command"])
+        if self.alone and "--then" in command:
+            command = command[: command.index("--then")]
         log = self.folder / f"{job['metadata']['name']}.log"
         process = context.Process(
             target=run_here,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +35,10 @@ def task(
     window: Annotated[
         int | None, typer.Option(min=1, help="Instead of a run: the wake window's number.")
     ] = None,
+    then: Annotated[
+        list[str] | None,
+        typer.Option(help="A step to go on with when its first attempt begins; can be repeated."),
+    ] = None,
     patience: Annotated[
         float,
         typer.Option(min=0, help="Seconds that an outage of the stores is waited for."),
@@ -46,11 +52,14 @@ def task(
     anywhere: the next attempt goes on with what is there. PostgreSQL, Valkey and the object store
     are those of the engine's worker, by the same variables.
 
-    Exit codes: 0 the step has its result; 1 the attempt failed, and the store says why; 2 wrong
-    options, or no such run; 3 the stores were away for longer than --patience; 4 a later attempt
-    has the step, or the run has ended: nothing was done.
+    With --then the process waits for the turn of that step, three minutes at the most, and makes
+    its first attempt too; a turn that does not come is no failure.
 
-    Example: wayfare recovery task CatchUp --run 12 --attempt 1
+    Exit codes, of the last attempt that was made: 0 the step has its result; 1 the attempt failed,
+    and the store says why; 2 wrong options, or no such run; 3 the stores were away for longer than
+    --patience; 4 a later attempt has the step, or the run has ended: nothing was done.
+
+    Example: wayfare recovery task CatchUp --run 12 --attempt 1 --then Verify
     """
     from wayfare_engine import logs
     from wayfare_engine.recovery.tasks import load
@@ -61,6 +70,12 @@ def task(
     number = run if window is None else window
     if number is None or (run is not None and window is not None):
         raise typer.BadParameter("give --run or --window", param_hint="--run")
+    if then and window is not None:
+        raise typer.BadParameter("a window's tasks have a Job each", param_hint="--then")
+    for each in (step, *(then or ())):
+        load(each)
+    # A process that is the first of its container is ended by no signal that it does not ask for.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     logs.configure()
     name = plan_name(plan)
     here = site or os.environ.get("WAYFARE_SITE")
@@ -79,8 +94,25 @@ def task(
     )
     ended = make(wanted, load(step), _maker(wanted, here, settings))
     _tell(ended)
+    for following in then or ():
+        if ended.exit_code or not _turn(wanted, following):
+            break
+        wanted = replace(wanted, step=following, attempt=1)
+        ended = make(wanted, load(following), _maker(wanted, here, settings))
+        _tell(ended)
     if ended.exit_code:
         raise typer.Exit(ended.exit_code)
+
+
+def _turn(wanted: Wanted, step: str) -> bool:
+    """Wait for the turn of a step; whether it came."""
+    from wayfare_engine.recovery.tasks.going_on import turn_of
+
+    store = open_named_store(None)
+    _say(f"waiting for the turn of {step}")
+    return turn_of(
+        store, wanted.records, wanted.run, step, monotonic=time.monotonic, sleep=time.sleep
+    )
 
 
 def _windows_of(plan: str, site: str) -> str:

@@ -73,7 +73,8 @@ class Step:
     `timeout`: seconds that an attempt may take. `gates`: whether checks of it can bar the way, and
     an Approval can go past them. `no_return`: the run cannot be abandoned any more once an attempt
     of it began. `beside`: the step with which it runs at the same time; both have to succeed
-    before the next begins. `rto`: the clock of the recovery time stops at its end.
+    before the next begins. `rto`: the clock of the recovery time stops at its end. `continues`: the
+    Job of that step, if it still waits at the site, goes on with this one: no pod has to start.
     """
 
     name: StepName
@@ -85,6 +86,7 @@ class Step:
     skip: Skip | None = None
     undo: Undo | None = None
     rto: bool = False
+    continues: StepName | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,18 @@ class Procedure:
         """Whether a run of which attempts of these steps began can still be abandoned."""
         return not any(step.no_return and step.name in begun for step in self.steps)
 
+    def before(self, name: str) -> StepName | None:
+        """The step whose Job may go on with this one."""
+        return next((step.continues for step in self.steps if step.name == name), None)
+
+    def going_on(self, name: str) -> tuple[Step, ...]:
+        """The steps that a step's Job may go on with, in order."""
+        found: list[Step] = []
+        while following := next((s for s in self.steps if s.continues == name), None):
+            found.append(following)
+            name = following.name
+        return tuple(found)
+
     def to_undo(self, begun: Collection[str]) -> tuple[Undo, ...]:
         """What an abandoned run has to take back, the last effect first; each once."""
         found = [s.undo for s in self.steps if s.undo is not None and s.name in begun]
@@ -126,6 +140,9 @@ class Procedure:
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
+TURN_SECONDS = 3 * MINUTE
+"""How long a pod waits for the turn of the step that it goes on with. Longer than Quiesce and Seal
+of the other site should take; after that the step gets a Job of its own."""
 
 
 def _precheck() -> Step:
@@ -141,7 +158,7 @@ def _catch_up() -> Step:
 
 
 def _verify() -> Step:
-    return Step(StepName.VERIFY, By.JOB, HOUR, gates=True)
+    return Step(StepName.VERIFY, By.JOB, HOUR, gates=True, continues=StepName.CATCH_UP)
 
 
 def _serving() -> tuple[Step, ...]:
@@ -156,9 +173,26 @@ def _handing_over() -> tuple[Step, ...]:
     """From Quiesce on: of a Switchover and of a Failback."""
     return (
         Step(StepName.QUIESCE, By.OTHER_SITE, MINUTE, undo=Undo.RESUME),
-        Step(StepName.SEAL, By.OTHER_SITE, 2 * MINUTE, undo=Undo.RESUME),
-        Step(StepName.CATCH_UP_FINAL, By.JOB, 10 * MINUTE, gates=True),
-        Step(StepName.TRANSFER_EPOCH, By.JOB, 2 * MINUTE),
+        Step(
+            StepName.SEAL,
+            By.OTHER_SITE,
+            2 * MINUTE,
+            undo=Undo.RESUME,
+            continues=StepName.QUIESCE,
+        ),
+        Step(
+            StepName.CATCH_UP_FINAL,
+            By.JOB,
+            10 * MINUTE,
+            gates=True,
+            continues=StepName.VERIFY,
+        ),
+        Step(
+            StepName.TRANSFER_EPOCH,
+            By.JOB,
+            2 * MINUTE,
+            continues=StepName.CATCH_UP_FINAL,
+        ),
         *_serving(),
         Step(StepName.STAND_DOWN, By.OTHER_SITE, 15 * MINUTE),
     )
@@ -184,7 +218,7 @@ _FAILOVER = (
     _wake(),
     _catch_up(),
     _verify(),
-    Step(StepName.TAKE_EPOCH, By.JOB, 5 * MINUTE),
+    Step(StepName.TAKE_EPOCH, By.JOB, 5 * MINUTE, continues=StepName.VERIFY),
     Step(StepName.FENCE_WAIT, By.JOB, 10 * MINUTE),
     Step(
         StepName.CATCH_UP_FINAL,
@@ -192,6 +226,7 @@ _FAILOVER = (
         30 * MINUTE,
         gates=True,
         beside=StepName.FENCE_WAIT,
+        continues=StepName.TAKE_EPOCH,
     ),
     *_serving(),
 )

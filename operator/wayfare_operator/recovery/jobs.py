@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wayfare_engine.resources import Engine, RecoveryPlan, RecoveryRun, RunKind, parse_duration
+from wayfare_engine.runs.procedures import TURN_SECONDS
 from wayfare_operator.desired import drill, pods
 from wayfare_operator.desired.facts import Facts
 from wayfare_operator.desired.metadata import (
@@ -34,7 +35,8 @@ _GRACE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One attempt of one data step. `timeout` in seconds, from its beginning."""
+    """One attempt of one data step. `timeout` in seconds, from its beginning. `then`: the steps
+    that its pod goes on with when their turn comes, and the seconds that each may take."""
 
     run: str
     number: int
@@ -42,12 +44,18 @@ class Task:
     step: str
     attempt: int
     timeout: float
+    then: tuple[tuple[str, float], ...] = ()
 
     @property
     def name(self) -> str:
         """Name of its Job: the same whoever makes it."""
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", self.step).lower()
         return f"{self.run}-{words}-{self.attempt}"
+
+    @property
+    def longest(self) -> float:
+        """Seconds that its pod may run: its own step, and each wait and step after that."""
+        return self.timeout + sum(TURN_SECONDS + timeout for _, timeout in self.then)
 
 
 def task_job(
@@ -77,7 +85,11 @@ def task_job(
         engine,
         facts,
         "task",
-        [*command, "--run", str(task.number), "--attempt", str(task.attempt)],
+        [
+            *command,
+            *("--run", str(task.number), "--attempt", str(task.attempt)),
+            *(word for step, _ in task.then for word in ("--then", step)),
+        ],
         env=[
             *pods.environment(engine, facts),
             # The right to act is taken by a step, never by the way.
@@ -122,7 +134,7 @@ def task_job(
                 "completions": 1,
                 "parallelism": 1,
                 "podReplacementPolicy": "Failed",
-                "activeDeadlineSeconds": max(1, int(task.timeout)),
+                "activeDeadlineSeconds": max(1, int(task.longest)),
                 "template": template,
             },
         }

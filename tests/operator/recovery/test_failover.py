@@ -44,8 +44,7 @@ def test_a_failover_from_one_resource(place: Place, operator_of_west: Operating)
     place.run("take-over", statement=SAID)
     status = place.wait_state("take-over", "Succeeded", "Failed", "WaitingForApproval")
     assert ended(status) == "Succeeded"
-    assert place.jobs.commands()[:3] == ["CatchUp", "Verify", "TakeEpoch"]
-    assert sorted(place.jobs.commands()[3:]) == ["CatchUpFinal", "FenceWait"]
+    assert place.jobs.commands() == ["CatchUp", "FenceWait"], "the first went on with the rest"
     assert status["number"] == 1
     assert status["requestedBy"] == "ana@bank.example"
     assert status["rto"]["met"] is True
@@ -174,6 +173,7 @@ def test_a_second_run_ends_at_once_with_the_others_name(
 def test_a_job_that_fails_is_tried_again_when_somebody_says_so(
     place: Place, operator_of_west: Operating
 ) -> None:
+    place.jobs.alone = True
     place.jobs.held = lambda job: job == "take-over-verify-1"
     place.run("take-over", statement=SAID)
     until(lambda: place.steps("take-over").get("Verify") == "Running", what="Verify runs")

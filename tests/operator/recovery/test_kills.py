@@ -107,6 +107,7 @@ def test_a_failover_whose_operator_dies_everywhere_ends_as_one_whose_operator_li
     place.make_engine(
         traffic={"type": "Webhook", "webhook": {"url": f"{url}/moved"}, "frontDoor": url}
     )
+    place.jobs.alone = True
     place.run("take-over", statement={"text": STATEMENT})
     with operating(place.operator(tmp_path / "operator")) as operator:
         died: Counter[str] = Counter()

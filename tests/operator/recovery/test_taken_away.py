@@ -22,6 +22,7 @@ def test_a_pod_that_is_evicted_is_named_and_its_step_tried_again(
 ) -> None:
     """No controller starts it anew by itself: that is a person's word, or two could be at it."""
     job = {"CatchUp": "take-over-catch-up-1", "TakeEpoch": "take-over-take-epoch-1"}[step]
+    place.jobs.alone = True
     place.jobs.held = lambda name: name == job
     with operating(place.operator(tmp_path / "operator")) as operator:
         operator.start()

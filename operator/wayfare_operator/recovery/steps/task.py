@@ -1,4 +1,9 @@
-"""A data step: its Job is made, watched, and judged by what it left in the store."""
+"""A data step: its Job is made, watched, and judged by what it left in the store.
+
+The pod of a step waits for a while for the step after it at its site, and goes on with that one:
+so nothing has to start while nobody sends. Only a first attempt is gone on with, and only by a Job
+that runs; when there is none, the step gets a Job of its own.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +24,7 @@ from wayfare_operator.recovery.jobs import (
     seen,
     task_job,
 )
+from wayfare_operator.recovery.run_machine import table_of
 from wayfare_operator.recovery.steps.contract import Failed, Going, Progress, StepContext, Told
 from wayfare_operator.recovery.stores import call
 
@@ -37,13 +43,13 @@ async def drive(step: StepContext) -> Progress:
     if told is not None:
         return Told(told)
     task = task_of(step)
-    job = await find(step, task)
+    job = await find(step, task) or await going_on(step)
     over = step.world.now() - step.began_at
     if job is None:
         if over >= timedelta(seconds=step.timeout):
             return Failed(f"it did not end within {step.timeout:g} s, and its Job is gone")
         return await _make(step, task)
-    found = seen(job, pods(step))
+    found = seen(job, pods(step, job))
     if found.state is JobState.RUNNING and over < timedelta(seconds=step.timeout) + LATE:
         return Going(found.message or "its Job runs")
     if found.state is JobState.RUNNING:
@@ -64,7 +70,28 @@ async def drive(step: StepContext) -> Progress:
 def task_of(step: StepContext) -> Task:
     """The task of this attempt."""
     run = step.run
-    return Task(run.name, run.number, run.kind, step.step, step.attempt, step.timeout)
+    then = tuple((each.name.value, each.timeout) for each in table_of(run.kind).going_on(step.step))
+    return Task(run.name, run.number, run.kind, step.step, step.attempt, step.timeout, then)
+
+
+async def going_on(step: StepContext) -> Object | None:
+    """The Job of a step before this one, if it runs: its pod goes on with this attempt."""
+    table, name, attempt = table_of(step.kind), step.step, step.attempt
+    while attempt == 1 and (before := table.before(name)) is not None:
+        result = step.results.get(before)
+        if result is None:
+            return None
+        name, attempt = before, result.attempt
+        run = step.run
+        job = await find(step, Task(run.name, run.number, run.kind, name, attempt, 0.0))
+        if job is not None:
+            running = seen(job, pods(step, job)).state is JobState.RUNNING
+            return job if running and not _deleted(job) else None
+    return None
+
+
+def _deleted(job: Object) -> bool:
+    return job["metadata"].get("deletionTimestamp") is not None
 
 
 async def written(step: StepContext) -> StepResult | None:
@@ -92,13 +119,11 @@ async def find(step: StepContext, task: Task) -> Object | None:
     return job
 
 
-def pods(step: StepContext) -> list[Object]:
-    """The pods of this attempt."""
+def pods(step: StepContext, job: Object) -> list[Object]:
+    """The pods of a Job of the run."""
+    its = {name: job["metadata"]["labels"][name] for name in (STEP_LABEL, ATTEMPT_LABEL)}
     return [
-        pod
-        for pod in _of_run(step, POD)
-        if pod["metadata"]["labels"].get(STEP_LABEL) == step.step
-        and pod["metadata"]["labels"].get(ATTEMPT_LABEL) == str(step.attempt)
+        pod for pod in _of_run(step, POD) if its.items() <= dict(pod["metadata"]["labels"]).items()
     ]
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from tests.unit.operator.test_desired import FACTS, SPECS, engine
 from wayfare_engine.resources import RecoveryPlan, RecoveryRun, RunKind, parse
+from wayfare_engine.runs.procedures import TURN_SECONDS, By, procedure
 from wayfare_operator.kube.kinds import Object
 from wayfare_operator.recovery.jobs import JobState, Task, seen, task_job
 
@@ -83,6 +84,29 @@ def test_names_fit_whatever_the_step() -> None:
     task = Task("a" * 30, 7, RunKind.SWITCHOVER, "MergeSpooled", 1000, 1)
     assert len(task.name) <= 63
     assert task.name.endswith("-merge-spooled-1000")
+
+
+@pytest.mark.parametrize("kind", RunKind)
+def test_a_pod_goes_on_only_with_a_later_step_of_its_own_site(kind: RunKind) -> None:
+    table = procedure(kind)
+    names = [step.name for step in table.steps]
+    went_on = [step for step in table.steps if step.continues is not None]
+    assert bool(went_on) is (kind is not RunKind.DRILL)
+    for step in went_on:
+        assert step.continues is not None
+        before = table.step(step.continues)
+        assert before.by is step.by is not By.OPERATOR
+        assert names.index(before.name) < names.index(step.name)
+        assert step in table.going_on(before.name)
+    assert len({step.continues for step in went_on}) == len(went_on), "one pod, one next step"
+
+
+def test_a_pod_that_goes_on_may_take_as_long_as_all_its_steps_and_their_turns() -> None:
+    task = Task("a", 7, RunKind.SWITCHOVER, "Verify", 1, 60, (("CatchUpFinal", 20), ("Other", 3)))
+    spec = task_job(task, plan(), engine(SPECS["external"]), FACTS, run())["spec"]
+    [container] = spec["template"]["spec"]["containers"]
+    assert container["command"][-4:] == ["--then", "CatchUpFinal", "--then", "Other"]
+    assert spec["activeDeadlineSeconds"] == 60 + 20 + 3 + 2 * TURN_SECONDS
 
 
 def job(*conditions: str) -> Object:
