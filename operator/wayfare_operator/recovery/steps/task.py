@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from wayfare_engine.crashpoints import crash_point
-from wayfare_engine.runs import StepResult, Undo
+from wayfare_engine.runs import CheckResult, StepResult, Undo
 from wayfare_engine.runs import steps as records
 from wayfare_operator.desired.metadata import ATTEMPT_LABEL
 from wayfare_operator.kube.client import ApiError
@@ -31,34 +32,35 @@ _before_removal = crash_point("operator.job.before_delete", "a Job hangs; it is 
 _after_removal = crash_point("operator.job.deleted", "the Job that hung is removed")
 
 
-async def drive(step: StepContext) -> Progress:
-    """Make the Job of this attempt unless it is there, and see how it stands."""
+async def drive(step: StepContext, found: Sequence[CheckResult] = ()) -> Progress:
+    """Make the Job of this attempt unless it is there, and see how it stands. `found`: results of
+    checks that the step's own are to be judged with."""
     told = await written(step)
     if told is not None:
         return Told(told)
     task = task_of(step)
-    job = await find(step, task)
+    job = await find(step, task.name)
     over = step.world.now() - step.began_at
     if job is None:
         if over >= timedelta(seconds=step.timeout):
             return Failed(f"it did not end within {step.timeout:g} s, and its Job is gone")
-        return await _make(step, task)
-    found = seen(job, pods(step))
-    if found.state is JobState.RUNNING and over < timedelta(seconds=step.timeout) + LATE:
-        return Going(found.message or "its Job runs")
-    if found.state is JobState.RUNNING:
+        return await _make(step, task, found)
+    stands = seen(job, pods(step))
+    if stands.state is JobState.RUNNING and over < timedelta(seconds=step.timeout) + LATE:
+        return Going(stands.message or "its Job runs")
+    if stands.state is JobState.RUNNING:
         _before_removal()
         await remove(step, job)
         _after_removal()
-        waits = f": {found.message}" if found.message else ""
+        waits = f": {stands.message}" if stands.message else ""
         return Failed(f"it did not end within {step.timeout:g} s, and its Job was removed{waits}")
     # What it left in the store counts, and may have come a moment before its end.
     told = await written(step)
     if told is not None:
         return Told(told)
-    if found.state is JobState.COMPLETE:
+    if stands.state is JobState.COMPLETE:
         return Failed("its Job ended well and left no result in the store")
-    return Failed(found.message)
+    return Failed(stands.message)
 
 
 def task_of(step: StepContext) -> Task:
@@ -76,14 +78,14 @@ async def written(step: StepContext) -> StepResult | None:
     return await call(records.read_failure, step.store, plan, number, step.step, step.attempt)
 
 
-async def find(step: StepContext, task: Task) -> Object | None:
+async def find(step: StepContext, name: str) -> Object | None:
     """The Job, from the cache or from the server: it may be younger than the cache."""
     namespace = step.engine.metadata.namespace
-    job = step.world.cache.child(Ref(JOB.name, namespace, task.name))
+    job = step.world.cache.child(Ref(JOB.name, namespace, name))
     if job is not None:
         return job
     try:
-        job = await step.world.kube.get(JOB, namespace, task.name)
+        job = await step.world.kube.get(JOB, namespace, name)
     except ApiError as error:
         if error.status == 404:
             return None
@@ -92,13 +94,14 @@ async def find(step: StepContext, task: Task) -> Object | None:
     return job
 
 
-def pods(step: StepContext) -> list[Object]:
-    """The pods of this attempt."""
+def pods(step: StepContext, name: str | None = None, job: str | None = None) -> list[Object]:
+    """The pods of this attempt of a step, of this one if none is named; of one of its Jobs."""
     return [
         pod
         for pod in _of_run(step, POD)
-        if pod["metadata"]["labels"].get(STEP_LABEL) == step.step
+        if pod["metadata"]["labels"].get(STEP_LABEL) == (name or step.step)
         and pod["metadata"]["labels"].get(ATTEMPT_LABEL) == str(step.attempt)
+        and (job is None or pod["metadata"]["labels"].get("job-name") == job)
     ]
 
 
@@ -112,8 +115,9 @@ def _of_run(step: StepContext, kind: Kind) -> list[Object]:
     ]
 
 
-async def _make(step: StepContext, task: Task) -> Progress:
-    job = task_job(task, step.plan, step.engine, await facts_of(step.world), step.owner)
+async def _make(step: StepContext, task: Task, found: Sequence[CheckResult] = ()) -> Progress:
+    facts = await facts_of(step.world)
+    job = task_job(task, step.plan, step.engine, facts, step.owner, found)
     _before_job()
     try:
         made = await step.world.kube.create(JOB, job)
