@@ -85,6 +85,11 @@ ELSEWHERE: dict[str, str] = {
         "tests/operator/recovery/test_drill.py"
         "::test_the_operator_dies_around_each_object_of_a_drill",
     ),
+    **dict.fromkeys(
+        ("operator.custom_job.before_create", "operator.custom_job.created"),
+        "tests/operator/recovery/test_own_checks.py"
+        "::test_an_operator_that_dies_around_a_checks_job_makes_it_once",
+    ),
     "tasks.changed": "tests/fetching/test_tasks.py::test_a_pod_is_killed_before_it_answers",
 }
 

@@ -96,10 +96,21 @@ def test_a_pod_goes_on_with_nothing_after_a_failure_or_the_runs_end(sites: Sites
     assert not runs.attempts(sites.store, PLAN, run.number, "Quiesce")
 
     clock = iter(range(1000))
-    looked = {"monotonic": lambda: float(next(clock)), "sleep": lambda seconds: None}
-    assert not turn_of(sites.store, PLAN, run.number, "Quiesce", seconds=5, **looked)
+
+    def came(seconds: float) -> bool:
+        return turn_of(
+            sites.store,
+            PLAN,
+            run.number,
+            "Quiesce",
+            seconds=seconds,
+            monotonic=lambda: float(next(clock)),
+            sleep=lambda seconds: None,
+        )
+
+    assert not came(5)
     sites.end(run)
-    assert not turn_of(sites.store, PLAN, run.number, "Quiesce", seconds=900, **looked)
+    assert not came(900)
     assert next(clock) < 100, "it waited though the run had ended"
 
 

@@ -19,13 +19,15 @@ Level = Literal["System", "Data", "Service", "Business"]
 
 
 class JobCheck(Model):
-    """A check that is a Job: it passes when the Job succeeds."""
+    """A check that is a Job: it passes when the Job succeeds, and fails when its pod does."""
 
     template: FreeObject = Field(
-        description="The pod template, as in a Job's spec.template. Its container is told the run "
-        "in WAYFARE_RUN and the site in WAYFARE_SITE."
+        description="The pod template, as in a Job's spec.template. Its containers are told the "
+        "run in WAYFARE_RUN and the site in WAYFARE_SITE."
     )
-    timeout: ClockDuration = Field("2m", description="After how long it has failed.")
+    timeout: ClockDuration = Field(
+        "2m", description="After how long nobody can tell: it is Unknown then."
+    )
 
 
 class HttpField(Model):

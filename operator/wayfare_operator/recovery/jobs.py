@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from wayfare_engine.resources import Engine, RecoveryPlan, RecoveryRun, RunKind, parse_duration
+from wayfare_engine.runs import CheckResult
 from wayfare_engine.runs.procedures import TURN_SECONDS
 from wayfare_operator.desired import drill, pods
 from wayfare_operator.desired.facts import Facts
@@ -28,9 +31,13 @@ from wayfare_operator.kube.kinds import JOB, Object
 from wayfare_operator.reconcile.pods import failure
 
 STEP_LABEL = "wayfare.dev/recovery-step"
+CHECK_LABEL = "wayfare.dev/recovery-check"
+"""Of the Job of a check of a user's own."""
 NUMBER_LABEL = "wayfare.dev/recovery-number"
 """Number of the run: the plan's owner has Jobs of windows as well."""
 _GRACE_SECONDS = 10
+_CHECKING = frozenset({"Verify", "Check"})
+"""Steps that make the plan's own requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,10 @@ def task_job(
     engine: Engine,
     facts: Facts,
     owned_by: RecoveryPlan | RecoveryRun,
+    found: Sequence[CheckResult] = (),
 ) -> Object:
-    """The Job: one pod, once. A new attempt is another Job.
+    """The Job: one pod, once. A new attempt is another Job. `found`: what is judged with its own
+    checks.
 
     It is owned by the run at the site that drives it, and by the plan at the other.
     """
@@ -95,7 +104,7 @@ def task_job(
             # The right to act is taken by a step, never by the way.
             *(each for each in store_env if each["name"] != "WAYFARE_LEASE_TAKE_FIRST"),
             *key_env,
-            *_terms(task, plan),
+            *_terms(task, plan, found),
             *drill.task_environment(task.run, engine, task.step, task.kind),
         ],
         mounts=key_mounts,
@@ -141,9 +150,9 @@ def task_job(
     )
 
 
-def _terms(task: Task, plan: RecoveryPlan) -> list[Object]:
+def _terms(task: Task, plan: RecoveryPlan, found: Sequence[CheckResult]) -> list[Object]:
     spec = plan.spec
-    terms = {
+    terms: Object = {
         "kind": str(task.kind),
         "sites": [site.name for site in spec.sites],
         "takeover": spec.takeover,
@@ -152,6 +161,15 @@ def _terms(task: Task, plan: RecoveryPlan) -> list[Object]:
         "rpoSeconds": _seconds(spec.objectives.rpo),
         "gates": None if spec.checks.gates is None else list(spec.checks.gates),
     }
+    custom = [
+        each.model_dump(by_alias=True, exclude_none=True)
+        for each in spec.checks.custom
+        if each.http
+    ]
+    if custom and not _CHECKING.isdisjoint([task.step, *(step for step, _ in task.then)]):
+        terms["custom"] = custom
+    if found:
+        terms["found"] = msgspec.to_builtins(list(found))
     values = {
         "WAYFARE_LEASE_TTL_SECONDS": f"{_seconds(spec.lease.ttl):g}",
         "WAYFARE_HAND_OVER_SECONDS": f"{_seconds(spec.lease.hand_over):g}",

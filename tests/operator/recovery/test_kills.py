@@ -60,6 +60,8 @@ DRILL = (
     "operator.drill.deleted",
 )
 """Died at in test_drill.py."""
+CUSTOM_JOB = ("operator.custom_job.before_create", "operator.custom_job.created")
+"""Died at in test_own_checks.py."""
 SLEEP = ("operator.sleep.before", "operator.sleep.scaled")
 BETWEEN_SITES = (
     "runs.request.before_put",
@@ -71,7 +73,17 @@ BETWEEN_SITES = (
 
 def test_every_point_of_the_operator_is_in_the_table() -> None:
     ours = {name for name in registered() if name.startswith(("runs.", "operator."))}
-    assert ours == {*EACH_STEP, *FIRST, *LAST, *GATE, *HANG, *SLEEP, *BETWEEN_SITES, *DRILL}
+    assert ours == {
+        *EACH_STEP,
+        *FIRST,
+        *LAST,
+        *GATE,
+        *HANG,
+        *SLEEP,
+        *BETWEEN_SITES,
+        *DRILL,
+        *CUSTOM_JOB,
+    }
 
 
 def die_at(place: Place, operator: Operating, point: str, *, seconds: float = 60) -> None:

@@ -79,9 +79,14 @@ def named(names: Iterable[str]) -> tuple[Check, ...]:
 
 
 def for_step(
-    step: str, kind: str | None, *, only: frozenset[str] | None = None
+    step: str,
+    kind: str | None,
+    *,
+    only: frozenset[str] | None = None,
+    custom: Iterable[Check] = (),
 ) -> tuple[Check, ...]:
-    """Those of a step of a run of this kind (None: of no run), in the catalogue's order.
+    """Those of a step of a run of this kind (None: of no run), in the catalogue's order, then those
+    of the plan's own.
 
     A drill's Verify comes when its own engine serves, so it has those of a serving engine, too, and
     none about how far its clone follows.
@@ -94,7 +99,7 @@ def for_step(
         wanted.add(Step.ISOLATED)
     return tuple(
         check
-        for check in CATALOGUE.values()
+        for check in (*CATALOGUE.values(), *custom)
         if check.steps & wanted
         and (Step.SCHEDULE not in wanted or check.cost is Cost.CHEAP)
         and (check.of_clone or not cloned)

@@ -16,10 +16,10 @@ from psycopg import Connection
 
 from wayfare_engine.channels.contract import Description
 from wayfare_engine.plan import Plan
-from wayfare_engine.recovery.checks.asking import ask, client
 from wayfare_engine.recovery.checks.check import Check, Cost, Found, Step, failed, passed, unknown
 from wayfare_engine.recovery.checks.looking import EngineAt, Looking, Source
 from wayfare_engine.resources import CheckLevel
+from wayfare_engine.runs.http_asking import ask, client
 
 SINK: Final = "sink"
 _SECONDS: Final = 5.0

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from wayfare_engine.recovery.checks.asking import ask, client
 from wayfare_engine.recovery.checks.check import Check, Cost, Found, Step, failed, passed, unknown
 from wayfare_engine.recovery.checks.looking import Looking, Source
 from wayfare_engine.resources import CheckLevel
+from wayfare_engine.runs.http_asking import ask, client
 
 _REQUESTS: Final = 100
 _WARM: Final = 5

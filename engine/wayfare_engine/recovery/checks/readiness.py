@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from wayfare_engine.recovery.checks.asking import ask, client
 from wayfare_engine.recovery.checks.check import Check, Cost, Found, Step, failed, passed
 from wayfare_engine.recovery.checks.looking import Looking, Source
 from wayfare_engine.resources import CheckLevel
+from wayfare_engine.runs.http_asking import ask, client
 
 _SECONDS = 5.0
 

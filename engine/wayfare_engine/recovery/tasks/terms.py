@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+from pydantic import ValidationError
 
 from wayfare_engine.lease import Takeover
+from wayfare_engine.resources.recovery_checks import CustomCheck
+from wayfare_engine.runs import CheckResult
 from wayfare_engine.settings import MissingSetting
 
 VARIABLE = "WAYFARE_RECOVERY_TERMS"
@@ -12,7 +17,8 @@ VARIABLE = "WAYFARE_RECOVERY_TERMS"
 
 class RunTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`sites` has the primary first; `gates` names the checks that gate, None each check's own
-    word."""
+    word. `custom`: the plan's own checks that are requests, as the plan has them; `found`: what
+    those of this step found that are Jobs."""
 
     kind: str | None = None
     sites: tuple[str, ...] = ()
@@ -21,6 +27,13 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rpo_seconds: float | None = None
     gates: tuple[str, ...] | None = None
     standby: str | None = None
+    custom: tuple[dict[str, Any], ...] = ()
+    found: tuple[CheckResult, ...] = ()
+
+    @property
+    def requests(self) -> tuple[CustomCheck, ...]:
+        """The plan's own checks that are requests."""
+        return tuple(CustomCheck.model_validate(each) for each in self.custom)
 
     def other(self, site: str) -> str | None:
         """The plan's other site."""
@@ -33,6 +46,8 @@ def parse_terms(text: str | None) -> RunTerms:
     if not text:
         return RunTerms()
     try:
-        return msgspec.json.decode(text, type=RunTerms)
-    except msgspec.MsgspecError as error:
+        terms = msgspec.json.decode(text, type=RunTerms)
+        _ = terms.requests
+        return terms
+    except (msgspec.MsgspecError, ValidationError) as error:
         raise MissingSetting(VARIABLE, f"is not understood ({error})") from None

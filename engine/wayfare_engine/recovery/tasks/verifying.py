@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wayfare_engine.recovery.checks import EngineAt, Looking, for_step, run
+from wayfare_engine.recovery.checks import EngineAt, Looking, custom_http, for_step, run
 from wayfare_engine.recovery.drill import replication
 from wayfare_engine.recovery.tasks.problems import StepFailed
 from wayfare_engine.recovery.tasks.task import Done, Task
@@ -71,7 +71,9 @@ def looked(
         engine=engine,
         source_lost=task.run is not None and task.run.kind is RunKind.FAILOVER,
     )
-    return run(for_step(step, kind), at)
+    own = tuple(custom_http(each) for each in task.terms.requests)
+    # What the plan's own Jobs found comes with the terms: they ran before this one, for this step.
+    return (*run(for_step(step, kind, custom=own), at), *task.terms.found)
 
 
 def judged(

@@ -14,6 +14,7 @@ from wayfare_operator.recovery.steps import (
     serving,
     start_isolated,
     task,
+    verify,
     waking,
 )
 from wayfare_operator.recovery.steps.contract import Failed, Progress, StepContext
@@ -43,4 +44,6 @@ def drive_of(step: str, by: By) -> Drive:
         return STEPS[step]
     if by is By.OPERATOR:
         return _not_made
-    return asking.drive if by is By.OTHER_SITE else task.drive
+    if by is By.OTHER_SITE:
+        return asking.drive
+    return verify.drive if step == "Verify" else task.drive

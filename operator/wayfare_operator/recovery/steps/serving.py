@@ -14,6 +14,7 @@ from wayfare_engine.runs import CheckResult
 from wayfare_operator.desired.metadata import SERVE
 from wayfare_operator.kube.kinds import DEPLOYMENT, JOURNEY, Ref
 from wayfare_operator.reconcile.pods import rollout
+from wayfare_operator.recovery.steps import custom
 from wayfare_operator.recovery.steps.contract import Done, Going, Progress, StepContext
 
 ASKED = 8
@@ -28,12 +29,19 @@ _TIMEOUT = 5.0
 
 async def drive(step: StepContext) -> Progress:
     """All must pass; what does not is looked at again for a while."""
-    checks = await look(step)
+    jobs = await custom.jobs(step)
+    if isinstance(jobs, Going):
+        return jobs
+    own = (*await custom.requests(step), *jobs)
+    checks = (*await look(step), *(each.result for each in own))
     short = [each for each in checks if each.gate and each.verdict is not Verdict.PASSED]
     waited = (step.world.now() - step.began_at).total_seconds()
-    if short and waited < min(PATIENCE_SECONDS, step.timeout / 2):
+    again = [each for each in short if each not in [one.result for one in jobs]]
+    if again and waited < min(PATIENCE_SECONDS, step.timeout / 2):
         return Going("; ".join(each.message for each in short))
     said = "; ".join(each.message for each in short or checks)
+    checks = (*checks[: -len(own) or None], *await custom.kept(step, own))
+    await custom.remove(step)
     return Done(said, checks=checks, figures={"seconds": round(waited, 1)})
 
 

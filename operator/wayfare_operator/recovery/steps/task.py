@@ -7,16 +7,20 @@ that runs; when there is none, the step gets a Job of its own.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from wayfare_engine.crashpoints import crash_point
-from wayfare_engine.runs import StepResult, Undo
+from wayfare_engine.runs import CheckResult, StepResult, Undo, http_checks
 from wayfare_engine.runs import steps as records
+from wayfare_engine.runs.procedures import Step
 from wayfare_operator.desired.metadata import ATTEMPT_LABEL
 from wayfare_operator.kube.client import ApiError
 from wayfare_operator.kube.kinds import JOB, POD, Kind, Object, Ref
 from wayfare_operator.reconcile.engine import facts_of
 from wayfare_operator.recovery.jobs import (
+    CHECK_LABEL,
     NUMBER_LABEL,
     STEP_LABEL,
     JobState,
@@ -31,67 +35,89 @@ from wayfare_operator.recovery.stores import call
 LATE = timedelta(seconds=15)
 """How long after its deadline a Job may still be ending before it is taken away."""
 
+_OF_JOB = (STEP_LABEL, ATTEMPT_LABEL, CHECK_LABEL)
+"""Labels by which the pods of one Job of a run are known."""
+
 _before_job = crash_point("operator.job.before_create", "the attempt; its Job comes next")
 _after_job = crash_point("operator.job.created", "the Job of a step is made")
 _before_removal = crash_point("operator.job.before_delete", "a Job hangs; it is removed next")
 _after_removal = crash_point("operator.job.deleted", "the Job that hung is removed")
 
 
-async def drive(step: StepContext) -> Progress:
-    """Make the Job of this attempt unless it is there, and see how it stands."""
+async def drive(step: StepContext, found: Sequence[CheckResult] = ()) -> Progress:
+    """Make the Job of this attempt unless it is there, and see how it stands. `found`: results of
+    checks that the step's own are to be judged with."""
     told = await written(step)
     if told is not None:
         return Told(told)
     task = task_of(step)
-    job = await find(step, task) or await going_on(step)
+    job = await find(step, task.name) or await going_on(step)
     over = step.world.now() - step.began_at
     if job is None:
         if over >= timedelta(seconds=step.timeout):
             return Failed(f"it did not end within {step.timeout:g} s, and its Job is gone")
-        return await _make(step, task)
-    found = seen(job, pods(step, job))
-    if found.state is JobState.RUNNING and over < timedelta(seconds=step.timeout) + LATE:
-        return Going(found.message or "its Job runs")
-    if found.state is JobState.RUNNING:
+        return await _make(step, task, found)
+    stands = seen(job, pods(step, job))
+    if stands.state is JobState.RUNNING and over < timedelta(seconds=step.timeout) + LATE:
+        return Going(stands.message or "its Job runs")
+    if stands.state is JobState.RUNNING:
         _before_removal()
         await remove(step, job)
         _after_removal()
-        waits = f": {found.message}" if found.message else ""
+        waits = f": {stands.message}" if stands.message else ""
         return Failed(f"it did not end within {step.timeout:g} s, and its Job was removed{waits}")
     # What it left in the store counts, and may have come a moment before its end.
     told = await written(step)
     if told is not None:
         return Told(told)
-    if found.state is JobState.COMPLETE:
+    if stands.state is JobState.COMPLETE:
         return Failed("its Job ended well and left no result in the store")
-    return Failed(found.message)
+    return Failed(stands.message)
 
 
 def task_of(step: StepContext) -> Task:
-    """The task of this attempt."""
-    run = step.run
-    then = tuple((each.name.value, each.timeout) for each in table_of(run.kind).going_on(step.step))
-    return Task(run.name, run.number, run.kind, step.step, step.attempt, step.timeout, then)
+    """The task of this attempt. Its pod goes on with no step before which the plan's own Jobs
+    check something."""
+    own = {http_checks.step_of(each) for each in step.plan.spec.checks.custom if each.job}
+    then = itertools.takewhile(
+        lambda each: each.name not in own, table_of(step.kind).going_on(step.step)
+    )
+    return _task(step, step.step, step.attempt, then)
+
+
+def _task(step: StepContext, name: str, attempt: int, then: Iterable[Step] = ()) -> Task:
+    return Task(
+        run=step.run.name,
+        number=step.run.number,
+        kind=step.kind,
+        step=name,
+        attempt=attempt,
+        timeout=step.timeout,
+        then=tuple((each.name.value, each.timeout) for each in then),
+    )
 
 
 async def going_on(step: StepContext) -> Object | None:
-    """The Job of a step before this one, if it runs: its pod goes on with this attempt."""
+    """The Job of a step before this one whose pod waits for this attempt, if there is one."""
     table, name, attempt = table_of(step.kind), step.step, step.attempt
     while attempt == 1 and (before := table.before(name)) is not None:
         result = step.results.get(before)
         if result is None:
             return None
         name, attempt = before, result.attempt
-        run = step.run
-        job = await find(step, Task(run.name, run.number, run.kind, name, attempt, 0.0))
+        job = await find(step, _task(step, name, attempt).name)
         if job is not None:
-            running = seen(job, pods(step, job)).state is JobState.RUNNING
-            return job if running and not _deleted(job) else None
+            return job if _waits(job, step) else None
     return None
 
 
-def _deleted(job: Object) -> bool:
-    return job["metadata"].get("deletionTimestamp") is not None
+def _waits(job: Object, step: StepContext) -> bool:
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    return (
+        step.step in container["command"]
+        and job["metadata"].get("deletionTimestamp") is None
+        and seen(job, pods(step, job)).state is JobState.RUNNING
+    )
 
 
 async def written(step: StepContext) -> StepResult | None:
@@ -103,14 +129,14 @@ async def written(step: StepContext) -> StepResult | None:
     return await call(records.read_failure, step.store, plan, number, step.step, step.attempt)
 
 
-async def find(step: StepContext, task: Task) -> Object | None:
+async def find(step: StepContext, name: str) -> Object | None:
     """The Job, from the cache or from the server: it may be younger than the cache."""
     namespace = step.engine.metadata.namespace
-    job = step.world.cache.child(Ref(JOB.name, namespace, task.name))
+    job = step.world.cache.child(Ref(JOB.name, namespace, name))
     if job is not None:
         return job
     try:
-        job = await step.world.kube.get(JOB, namespace, task.name)
+        job = await step.world.kube.get(JOB, namespace, name)
     except ApiError as error:
         if error.status == 404:
             return None
@@ -121,7 +147,8 @@ async def find(step: StepContext, task: Task) -> Object | None:
 
 def pods(step: StepContext, job: Object) -> list[Object]:
     """The pods of a Job of the run."""
-    its = {name: job["metadata"]["labels"][name] for name in (STEP_LABEL, ATTEMPT_LABEL)}
+    labels = job["metadata"]["labels"]
+    its = {name: labels[name] for name in _OF_JOB if name in labels}
     return [
         pod for pod in _of_run(step, POD) if its.items() <= dict(pod["metadata"]["labels"]).items()
     ]
@@ -137,8 +164,9 @@ def _of_run(step: StepContext, kind: Kind) -> list[Object]:
     ]
 
 
-async def _make(step: StepContext, task: Task) -> Progress:
-    job = task_job(task, step.plan, step.engine, await facts_of(step.world), step.owner)
+async def _make(step: StepContext, task: Task, found: Sequence[CheckResult] = ()) -> Progress:
+    facts = await facts_of(step.world)
+    job = task_job(task, step.plan, step.engine, facts, step.owner, found)
     _before_job()
     try:
         made = await step.world.kube.create(JOB, job)
