@@ -68,7 +68,7 @@ Broken = Literal["", "journal", "window", "dedupe", "key"]
 @dataclass(frozen=True)
 class Settings:
     """What a process is told. Times in seconds; `hosts` are the receivers' addresses by class;
-    `jump` is how wrong a writer's wall clock is."""
+    `jump` is how wrong a writer's wall clock is, `pause` how long it waits between two writes."""
 
     site: str
     dsn: str
@@ -83,6 +83,8 @@ class Settings:
     clock_error: float = 0.001
     broken: Broken = ""
     jump: float = 0.0
+    plan: str = PLAN
+    pause: float = 0.02
 
     @property
     def terms(self) -> Terms:
@@ -175,7 +177,7 @@ def writer(settings: Settings, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 with psycopg.connect(settings.dsn, autocommit=True) as connection:
-                    while not stop.wait(0.02):
+                    while not stop.wait(settings.pause):
                         number += 1
                         _write_some(settings, connection, dice, number, file)
             except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -243,7 +245,13 @@ def sealer(settings: Settings, stop: threading.Event) -> None:
         settings.store_url, options=settings.store_options, timeout_seconds=1.0, retries=0
     )
     Sealer(
-        settings.dsn, store, plan=PLAN, site=settings.site, clock=now, seconds=0.04, max_rows=500
+        settings.dsn,
+        store,
+        plan=settings.plan,
+        site=settings.site,
+        clock=now,
+        seconds=0.04,
+        max_rows=500,
     ).run(stop)
 
 
@@ -252,7 +260,7 @@ def sender(settings: Settings, stop: threading.Event) -> None:
     store = open_lease_store(settings.store_url, ttl=settings.ttl, options=settings.store_options)
     holder = Holder(
         store,
-        plan=PLAN,
+        plan=settings.plan,
         site=settings.site,
         epoch=settings.epoch,
         ttl=settings.ttl,
@@ -293,9 +301,9 @@ def take(settings: Settings, store: Any) -> int:
         taking = TakeEpoch(
             connection,
             store,
-            plan=PLAN,
+            plan=settings.plan,
             site=settings.site,
-            epoch=next_epoch(connection, store, PLAN),
+            epoch=next_epoch(connection, store, settings.plan),
             reason="the harness says so",
             terms=settings.terms,
             now=now,
@@ -306,7 +314,7 @@ def take(settings: Settings, store: Any) -> int:
         )
         taking.take()
         if taking.epoch > 1:
-            catch_up.catch_up(settings.dsn, store, plan=PLAN)
+            catch_up.catch_up(settings.dsn, store, plan=settings.plan)
         taking.wait()
         taking.act()
         return taking.epoch

@@ -19,6 +19,7 @@ from typing import Any
 from tests.servers.apiserver import ApiServer
 from tests.servers.command import clean_environment, run_here
 from tests.servers.forking import context
+from wayfare_engine.crashpoints import VARIABLE
 
 
 @dataclass
@@ -45,6 +46,8 @@ class JobRunner:
     extra: Mapping[str, str] = field(default_factory=dict)
     held: Callable[[str], bool] = lambda job: False
     """Jobs for which no pod starts, as on a cluster without room."""
+    crashes: dict[str, str] = field(default_factory=dict)
+    """Where a Job's process dies, by the Job's name; as in WAYFARE_CRASH."""
     ran: list[Ran] = field(default_factory=list)
     _by_uid: dict[str, Ran] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -103,6 +106,8 @@ class JobRunner:
         for each in container["env"]:
             environment[each["name"]] = self._value(each, pod)
         environment.update(self.extra)
+        if crash := self.crashes.get(job["metadata"]["name"]):
+            environment[VARIABLE] = crash
         command = tuple(container["command"])
         log = self.folder / f"{job['metadata']['name']}.log"
         process = context.Process(
