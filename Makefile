@@ -18,10 +18,10 @@ MINUTES ?=
 SENDS ?=
 KILLS ?=
 
-.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos chaos-sends soak clean
+.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos chaos-recovery chaos-sends soak clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## make .venv from the lock file (done by the other targets too)
 	@scripts/setup
@@ -73,6 +73,9 @@ bench: setup ## benchmarks, each a ratio against its baseline; writes build/benc
 
 chaos: test-packages ## seeded fault schedules over two sites (SEED=1 RUNS=300); a seed that fails is printed
 	@$(RUN) $(PY) -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+chaos-recovery: test-packages ## seeded schedules of recovery runs and faults, by real operators (SEED=1 RUNS=300)
+	@$(RUN) $(PY) -m tests.chaos_recovery.run $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 chaos-sends: test-packages ## many sends through workers that are killed (SENDS=100000 KILLS=20 SEED=1)
 	@$(RUN) $(PY) -m tests.chaos.sends $(if $(SENDS),--sends $(SENDS)) $(if $(KILLS),--kills $(KILLS)) \

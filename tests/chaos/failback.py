@@ -93,7 +93,7 @@ def both_sites_have_the_same(happened: Happened) -> None:
     """The returned site follows the chains, and comes to what the acting site has."""
     run, acting = happened.run, happened.acting
     other = next(site for site in SITES if site != acting)
-    catch_up(run.dsn(other), run.store, plan=PLAN)
+    catch_up(run.dsn(other), run.store, plan=run.plan)
     for projection in PROJECTIONS:
         query = f"SELECT t::text FROM {projection.table} t ORDER BY 1".encode()
         found = []

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from tests.harness.site import CAP, PLAN
+from tests.harness.site import CAP
 from tests.harness.sites import SITES, Run
 from tests.servers.receivers import Record
 from wayfare_engine.journal import catch_up
@@ -179,14 +179,14 @@ def older_chains_are_closed(happened: Happened) -> None:
     epoch = happened.run.epoch
     left = [c for c, end in happened.closed.items() if c[1] < epoch and end is None]
     assert not left, f"not closed: {left}"
-    found = verify(happened.run.store, plan=PLAN)
+    found = verify(happened.run.store, plan=happened.run.plan)
     assert found.ok, f"the chains do not verify: {found.findings}"
 
 
 def projections_equal_a_rebuild(happened: Happened) -> None:
     """The acting site's tables are what the chains alone give."""
     spare = happened.run.sites.spare.dsn
-    catch_up.catch_up(spare, happened.run.store, plan=PLAN)
+    catch_up.catch_up(spare, happened.run.store, plan=happened.run.plan)
     for projection in PROJECTIONS:
         key = ", ".join(column.name for column in projection.key)
         columns = ", ".join(f'"{column.name}"::text' for column in projection.columns)

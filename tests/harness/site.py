@@ -34,6 +34,7 @@ from wayfare_engine.lease.take_epoch import next_epoch
 from wayfare_engine.ledger import Kind, LedgerRow
 from wayfare_engine.ledger.bodies import Event, OptOut
 from wayfare_engine.ledger.fence import StaleEpoch
+from wayfare_engine.ledger.standing import State, stand
 from wayfare_engine.objectstore import StoreUnavailable, open_store
 from wayfare_engine.outbox import (
     Channel,
@@ -48,6 +49,7 @@ from wayfare_engine.outbox import (
     pipeline,
     plan,
     plan_send,
+    quiesce,
 )
 from wayfare_engine.outbox.channel import Answer, Dedupe, HandOver
 from wayfare_engine.outbox.checks import ContactCap
@@ -68,7 +70,7 @@ Broken = Literal["", "journal", "window", "dedupe", "key"]
 @dataclass(frozen=True)
 class Settings:
     """What a process is told. Times in seconds; `hosts` are the receivers' addresses by class;
-    `jump` is how wrong a writer's wall clock is."""
+    `jump` is how wrong a writer's wall clock is, `pause` how long it waits between two writes."""
 
     site: str
     dsn: str
@@ -83,6 +85,8 @@ class Settings:
     clock_error: float = 0.001
     broken: Broken = ""
     jump: float = 0.0
+    plan: str = PLAN
+    pause: float = 0.02
 
     @property
     def terms(self) -> Terms:
@@ -175,7 +179,7 @@ def writer(settings: Settings, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 with psycopg.connect(settings.dsn, autocommit=True) as connection:
-                    while not stop.wait(0.02):
+                    while not stop.wait(settings.pause):
                         number += 1
                         _write_some(settings, connection, dice, number, file)
             except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -243,7 +247,13 @@ def sealer(settings: Settings, stop: threading.Event) -> None:
         settings.store_url, options=settings.store_options, timeout_seconds=1.0, retries=0
     )
     Sealer(
-        settings.dsn, store, plan=PLAN, site=settings.site, clock=now, seconds=0.04, max_rows=500
+        settings.dsn,
+        store,
+        plan=settings.plan,
+        site=settings.site,
+        clock=now,
+        seconds=0.04,
+        max_rows=500,
     ).run(stop)
 
 
@@ -252,7 +262,7 @@ def sender(settings: Settings, stop: threading.Event) -> None:
     store = open_lease_store(settings.store_url, ttl=settings.ttl, options=settings.store_options)
     holder = Holder(
         store,
-        plan=PLAN,
+        plan=settings.plan,
         site=settings.site,
         epoch=settings.epoch,
         ttl=settings.ttl,
@@ -260,7 +270,7 @@ def sender(settings: Settings, stop: threading.Event) -> None:
         hand_over=settings.hand_over,
     )
     threading.Thread(target=holder.run, args=(stop,), daemon=True).start()
-    SendWorker(
+    worker = SendWorker(
         settings.dsn,
         settings.origin(),
         channels=channels(settings),
@@ -270,7 +280,46 @@ def sender(settings: Settings, stop: threading.Event) -> None:
         checks=[CAP],
         poll_seconds=0.03,
         balance_seconds=0.2,
-    ).run(stop)
+    )
+    noted, over = threading.Event(), threading.Event()
+    threading.Thread(
+        target=_obey_standing, args=(settings, worker, noted, over, stop), daemon=True
+    ).start()
+    while not noted.wait(0.05):
+        if stop.is_set():
+            return
+    worker.run(over)
+
+
+def _obey_standing(
+    settings: Settings,
+    worker: SendWorker,
+    noted: threading.Event,
+    over: threading.Event,
+    stop: threading.Event,
+) -> None:
+    """Note that this process sends, and in a planned move let what is under way end, and say so.
+    When the move was given up the process ends: another one begins anew."""
+    name, drained = f"{settings.site}-sender", False
+    while not stop.wait(0.05):
+        try:
+            with psycopg.connect(settings.dsn, autocommit=True) as connection:
+                if not noted.is_set():
+                    quiesce.sending(connection, name, settings.epoch)
+                    noted.set()
+                while not stop.wait(0.05):
+                    present = stand(connection)
+                    if present.held and present.state is State.QUIESCING:
+                        worker.drain()
+                        if worker.drained:
+                            quiesce.stopped(connection, name, present.run)
+                            drained = True
+                    elif drained and present.state is State.NORMAL:
+                        over.set()
+                        return
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            continue
+    over.set()
 
 
 def taker(settings: Settings, stop: threading.Event) -> None:
@@ -293,9 +342,9 @@ def take(settings: Settings, store: Any) -> int:
         taking = TakeEpoch(
             connection,
             store,
-            plan=PLAN,
+            plan=settings.plan,
             site=settings.site,
-            epoch=next_epoch(connection, store, PLAN),
+            epoch=next_epoch(connection, store, settings.plan),
             reason="the harness says so",
             terms=settings.terms,
             now=now,
@@ -306,7 +355,7 @@ def take(settings: Settings, store: Any) -> int:
         )
         taking.take()
         if taking.epoch > 1:
-            catch_up.catch_up(settings.dsn, store, plan=PLAN)
+            catch_up.catch_up(settings.dsn, store, plan=settings.plan)
         taking.wait()
         taking.act()
         return taking.epoch

@@ -53,9 +53,17 @@ class TwoSites:
     spare: PostgresqlServer
 
     @contextmanager
-    def run(self, folder: Path, *, seed: int = 0, broken: Broken = "") -> Iterator[Run]:
+    def run(
+        self,
+        folder: Path,
+        *,
+        seed: int = 0,
+        broken: Broken = "",
+        plan: str = PLAN,
+        pause: float = 0.02,
+    ) -> Iterator[Run]:
         """Emptied servers, and processes that are all gone afterwards. `broken` is a safeguard
-        that is taken out."""
+        that is taken out; `pause`: seconds between two writes of a writer."""
         for server in (*self.postgresql.values(), self.spare):
             server.start_again()
             empty(server.dsn)
@@ -67,8 +75,9 @@ class TwoSites:
             faults = stack.enter_context(running_faults(self.objects, seed=seed))
             limit = 60.0 if broken == "window" else settings.hand_over
             receivers = stack.enter_context(running_receivers(folder / "receivers", limit=limit))
-            run = Run(self, folder, seed, faults, receivers, self.objects.url(), broken)
-            claim(run.store, PLAN)
+            url = self.objects.url()
+            run = Run(self, folder, seed, faults, receivers, url, broken, plan, pause)
+            claim(run.store, plan)
             try:
                 yield run
             finally:
@@ -86,6 +95,8 @@ class Run:
     receivers: dict[Dedupe, Receiver]
     store_url: str
     broken: Broken = ""
+    plan: str = PLAN
+    pause: float = 0.02
     processes: dict[tuple[str, str], SiteProcess] = field(default_factory=dict)
     _started: int = 0
 
@@ -97,13 +108,13 @@ class Run:
     @property
     def epoch(self) -> int:
         """The highest epoch that was taken."""
-        lease = highest(self.store, PLAN)
+        lease = highest(self.store, self.plan)
         return lease.epoch if lease else 0
 
     @property
     def acting(self) -> str:
         """The site that took it."""
-        lease = highest(self.store, PLAN)
+        lease = highest(self.store, self.plan)
         assert lease is not None, "no site took an epoch yet"
         return lease.site
 
@@ -123,6 +134,8 @@ class Run:
             seed=self.seed,
             epoch=epoch,
             broken=self.broken,
+            plan=self.plan,
+            pause=self.pause,
         )
 
     def start(

@@ -20,6 +20,7 @@ from typing import Any
 from tests.servers.apiserver import ApiServer
 from tests.servers.command import clean_environment, run_here
 from tests.servers.forking import context
+from wayfare_engine.crashpoints import VARIABLE
 
 
 @dataclass
@@ -49,6 +50,8 @@ class JobRunner:
     alone: bool = False
     """Whether each pod ends after its own step, as one that is taken away just then: so that every
     step has a Job of its own."""
+    crashes: dict[str, str] = field(default_factory=dict)
+    """Where a Job's process dies, by the Job's name; as in WAYFARE_CRASH."""
     ran: list[Ran] = field(default_factory=list)
     _by_uid: dict[str, Ran] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -159,6 +162,8 @@ class JobRunner:
         for each in container["env"]:
             environment[each["name"]] = self._value(each, pod)
         environment.update(self.extra)
+        if crash := self.crashes.get(job["metadata"]["name"]):
+            environment[VARIABLE] = crash
         command = tuple(container["command"])
         if self.alone and "--then" in command:
             command = command[: command.index("--then")]

@@ -44,6 +44,15 @@ GATES = ["ChainUnbroken", "ChainEnd", "CountersEqual", "Readiness", "Active"]
 """Not those that look at what a business has: the rows of these tests are drawn by lot."""
 
 SITES = ("east", "west")
+DRILL_KINDS = (
+    ("/apis/apps/v1", "deployments"),
+    ("/api/v1", "services"),
+    ("/api/v1", "configmaps"),
+    ("/api/v1", "secrets"),
+    ("/api/v1", "pods"),
+    ("/apis/networking.k8s.io/v1", "networkpolicies"),
+)
+"""Of which a drill makes objects."""
 
 
 @dataclass
@@ -244,6 +253,17 @@ class Place:
             return until(there, seconds=seconds, what=f"run {name} is {' or '.join(states)}")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{json.dumps(self.status(name), indent=1)}") from None
+
+    def left_of_drill(self, name: str) -> list[str]:
+        """Whatever of a drill the API server still has."""
+        return [
+            f"{plural}/{each['metadata']['name']}"
+            for base, plural in DRILL_KINDS
+            for each in self.cluster.server.send("GET", self.cluster.path(plural, base=base)).body[
+                "items"
+            ]
+            if each["metadata"]["name"].startswith(f"{name}-drill")
+        ]
 
     def steps(self, name: str) -> dict[str, str]:
         """Each step's state."""

@@ -29,14 +29,6 @@ pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
 NAME = "rehearse"
 SECRET = f"{NAME}-drill"
 GATES = ["ChainUnbroken", "OutwardSends"]
-KINDS = (
-    ("/apis/apps/v1", "deployments"),
-    ("/api/v1", "services"),
-    ("/api/v1", "configmaps"),
-    ("/api/v1", "secrets"),
-    ("/api/v1", "pods"),
-    ("/apis/networking.k8s.io/v1", "networkpolicies"),
-)
 
 
 @dataclass
@@ -50,13 +42,7 @@ class Rehearsal:
 
     def left(self) -> list[str]:
         """Whatever of the drill the API server still has."""
-        server, namespace = self.place.cluster.server, self.place.cluster.namespace
-        return [
-            f"{plural}/{each['metadata']['name']}"
-            for base, plural in KINDS
-            for each in server.send("GET", f"{base}/namespaces/{namespace}/{plural}").body["items"]
-            if each["metadata"]["name"].startswith(f"{NAME}-drill")
-        ]
+        return self.place.left_of_drill(NAME)
 
     def result(self, step: str) -> runs.StepResult:
         """What the store says of a step."""
