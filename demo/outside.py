@@ -17,11 +17,22 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from demo.cluster import Cluster
 from demo.reach import service_url
 from demo.steps import TOP, WAYFARE, StepFailed, Steps
+
+
+class Arrival(NamedTuple):
+    """A send that came: when, in seconds since 1970; from which site; its id, and whether that had
+    come before."""
+
+    at: float
+    site: str
+    key: str
+    repeat: bool
+
 
 OUTSIDE = "outside"
 SERVICE = "receiver"
@@ -117,6 +128,15 @@ def times(since: float) -> list[float]:
     """When each effect since then was, in order; seconds since 1970."""
     found: list[float] = json.loads(_ask(f"/times?{since}"))
     return found
+
+
+def arrivals(since: float, steps: Steps) -> list[Arrival]:
+    """All that came since then, in order."""
+    sites = {address: site for site, address in _addresses(steps).items()}
+    return [
+        Arrival(at, sites.get(address, address), key, repeat)
+        for at, address, key, repeat in json.loads(_ask(f"/arrivals?{since}"))
+    ]
 
 
 def forget() -> None:

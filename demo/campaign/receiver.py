@@ -3,6 +3,7 @@ id as Standard Webhooks say, and can be told to hang. It keeps its own record of
 
     GET  /record            {"push": {"effects", "repeats"}, "mail": ..., "both": keys at both}
     GET  /times?SINCE       when each effect since then took effect; seconds since 1970
+    GET  /arrivals?SINCE    [[when, address of ours that it came to, id, whether it is a repeat]]
     POST /mode/push?hang    take nothing more and answer nobody; ?serve: go on
     POST /forget            begin an empty record
 
@@ -36,6 +37,7 @@ class Receiver:
         """Begin an empty record."""
         self.effects: dict[str, dict[str, float]] = {way: {} for way in WAYS}
         self.repeats = dict.fromkeys(WAYS, 0)
+        self.arrivals: list[tuple[float, str, str, bool]] = []
 
     def record(self) -> dict[str, object]:
         """What is known, for people."""
@@ -47,6 +49,7 @@ class Receiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        here = str(writer.get_extra_info("sockname")[0])
         try:
             while (line := await reader.readline()).strip():
                 method, target, _ = line.decode("latin-1").split(" ", 2)
@@ -56,7 +59,7 @@ class Receiver:
                     break
                 await reader.readexactly(length)
                 path, _, query = target.partition("?")
-                status, body = await self.answer(method, path.strip("/"), query, headers)
+                status, body = await self.answer(method, path.strip("/"), query, headers, here)
                 writer.write(
                     f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
                     f"content-length: {len(body)}\r\n\r\n".encode()
@@ -69,14 +72,17 @@ class Receiver:
             writer.close()
 
     async def answer(
-        self, method: str, path: str, query: str, headers: dict[str, str]
+        self, method: str, path: str, query: str, headers: dict[str, str], here: str
     ) -> tuple[str, bytes]:
-        """Status and body."""
+        """Status and body. `here`: our address that was called."""
         if method == "GET" and path == "record":
             return "200 OK", json.dumps(self.record()).encode()
         if method == "GET" and path == "times":
             every = [at for effects in self.effects.values() for at in effects.values()]
             return "200 OK", json.dumps(sorted(at for at in every if at >= float(query))).encode()
+        if method == "GET" and path == "arrivals":
+            found = [one for one in self.arrivals if one[0] >= float(query)]
+            return "200 OK", json.dumps(found).encode()
         if method == "POST" and path == "forget":
             self.forget()
             return "200 OK", b"{}"
@@ -88,9 +94,10 @@ class Receiver:
             return "404 Not Found", b"{}"
         await self.serving[path].wait()
         key = headers.get("webhook-id", "")
-        if key in self.effects[path]:
-            self.repeats[path] += 1
-        self.effects[path].setdefault(key, time.time())
+        repeat, now = key in self.effects[path], time.time()
+        self.repeats[path] += repeat
+        self.effects[path].setdefault(key, now)
+        self.arrivals.append((now, here, key, repeat))
         return "200 OK", b"{}"
 
 

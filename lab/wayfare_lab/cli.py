@@ -179,12 +179,27 @@ def execute(
 
 @app.command(epilog=_EXIT_CODES)
 @_told
-def partition(site: SiteName) -> None:
+def partition(
+    site: SiteName,
+    from_sites: Annotated[
+        bool,
+        typer.Option(
+            "--from-sites", help="Cut the sites off from each other only; all reach the vault."
+        ),
+    ] = False,
+) -> None:
     """Cut a site off from all others and the vault. This host still reaches it.
 
     Example: wayfare lab partition west
     """
     _need_root()
+    if from_sites:
+        Lab().place(site)
+        Lab().part_sites()
+        _out.print(
+            f"The sites do not reach each other. `wayfare lab heal {site}` joins them again."
+        )
+        return
     Lab().partition(site)
     _out.print(f"{site} is cut off. `wayfare lab heal {site}` joins it again.")
 
@@ -192,7 +207,7 @@ def partition(site: SiteName) -> None:
 @app.command(epilog=_EXIT_CODES)
 @_told
 def heal(site: SiteName) -> None:
-    """Join a site that was cut off.
+    """Join a site that was cut off, and the sites to each other.
 
     Example: wayfare lab heal west
     """

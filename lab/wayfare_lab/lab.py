@@ -103,10 +103,16 @@ class Lab:
         with state.locked():
             network.set_partitioned(self._ours(name), cut=True)
 
+    def part_sites(self) -> None:
+        """Cut all sites off from each other; each still reaches the vault."""
+        with state.locked():
+            network.set_apart(self.owner().all(), apart=True)
+
     def heal(self, name: str) -> None:
-        """Join a place that was cut off."""
+        """Join a place that was cut off, and the sites to each other."""
         with state.locked():
             network.set_partitioned(self._ours(name), cut=False)
+            network.set_apart(self.owner().all(), apart=False)
 
     def kill(self, name: str) -> None:
         """Lose a place: everything in it ends at once; its disk stays."""

@@ -111,6 +111,11 @@ class Place:
         """Exists while the site is cut off; a partition outlives kill and restore."""
         return self.data / "partitioned"
 
+    @property
+    def apart(self) -> Path:
+        """Exists while the site is cut off from the other sites, and not from the vault."""
+        return self.data / "apart"
+
 
 @dataclass(frozen=True)
 class Site(Place):

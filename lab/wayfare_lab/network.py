@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -52,6 +53,7 @@ def connect(place: Place) -> None:
         f"link add {place.port} type veth peer name eth0 netns {place.namespace}",
         f"link set {place.port} master {_BRIDGE}",
         f"link set {place.port} {'down' if place.partitioned.exists() else 'up'}",
+        _isolated(place, apart=place.apart.exists()),
         namespace=_SWITCH_NAMESPACE,
     )
     _batch(
@@ -85,6 +87,24 @@ def set_partitioned(place: Place, *, cut: bool) -> None:
     state = "down" if cut else "up"
     if place.namespace in namespaces():
         run("ip", "-n", _SWITCH_NAMESPACE, "link", "set", place.port, state)
+
+
+def set_apart(sites: Sequence[Site], *, apart: bool) -> None:
+    """Cut sites off from each other, or join them again; each still reaches the vault.
+
+    A port of a bridge that is isolated reaches only ports that are not.
+    """
+    for site in sites:
+        if apart:
+            site.apart.touch()
+        else:
+            site.apart.unlink(missing_ok=True)
+        if site.namespace in namespaces():
+            _batch(_isolated(site, apart=apart), namespace=_SWITCH_NAMESPACE)
+
+
+def _isolated(place: Place, *, apart: bool) -> str:
+    return f"link set {place.port} type bridge_slave isolated {'on' if apart else 'off'}"
 
 
 def remove_all() -> None:

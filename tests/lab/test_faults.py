@@ -22,13 +22,13 @@ from tests.servers.wait import until
 from wayfare_lab.api import Api
 from wayfare_lab.errors import SiteNotRunning
 from wayfare_lab.lab import Lab
-from wayfare_lab.layout import Site, s3_endpoint, vault
+from wayfare_lab.layout import API_PORT, Site, s3_endpoint, vault
 from wayfare_lab.report import report
 from wayfare_lab.system import boot_id, members
 
 pytestmark = pytest.mark.lab
 
-WEST = Site("west", 1)
+EAST, WEST = Site("east", 0), Site("west", 1)
 
 
 @pytest.fixture
@@ -39,6 +39,12 @@ def west(two_sites: tuple[LabSite, LabSite]) -> Iterator[LabSite]:
 
 def _reaches(site: LabSite, url: str) -> bool:
     return site.exec("/run/wayfare/bin/testserver", "get", url, timeout=20).returncode == 0
+
+
+def _connects(site: LabSite, other: Site) -> bool:
+    """To the other site's API server, past the host."""
+    there = f"exec 3<>/dev/tcp/{other.address.ip}/{API_PORT}"
+    return site.exec("timeout", "3", "bash", "-c", there, timeout=20).returncode == 0
 
 
 def test_both_sites_reach_the_vault(two_sites: tuple[LabSite, LabSite]) -> None:
@@ -75,6 +81,19 @@ def test_a_partition_cuts_a_site_off_while_the_host_still_reaches_it(
     assert _reaches(two_sites[0], s3_endpoint())
     assert Api(WEST).ready()
     assert report(Lab()).sites["west"].partitioned
+
+
+def test_the_sites_are_cut_off_from_each_other_and_not_from_the_vault(
+    two_sites: tuple[LabSite, LabSite], west: LabSite
+) -> None:
+    east = two_sites[0]
+    assert _connects(west, EAST)
+    Lab().part_sites()
+    assert not _connects(west, EAST)
+    assert _reaches(west, s3_endpoint())
+    assert _reaches(east, s3_endpoint())
+    Lab().heal("west")
+    until(lambda: _connects(west, EAST), what="the other site reached again")
 
 
 def test_heal_joins_a_site_again(west: LabSite) -> None:

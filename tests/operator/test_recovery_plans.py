@@ -350,6 +350,18 @@ def test_checks_by_schedule_are_told_by_level(site: Site) -> None:
     assert found["business"]["message"] == "BusinessCheck: looked at Business"
 
 
+def test_a_warm_standby_measures_its_checks_before_the_first_is_due(site: Site) -> None:
+    site.taken("east")
+    site.beat("east", sealed=1000)
+    known = slept(verifies=(), since=now() - timedelta(minutes=6))
+    standby(site, known, standby={"mode": "Warm"}, consistency={"schedule": "0 3 1 1 *"})
+    told = site.wait_condition("ReadyToTakeOver", "Unknown", "NotMeasured")
+    assert "verify unknown" in told["message"]
+    site.result(site.wait_job("Check"), took=3.0, **site.checks())
+    told = site.wait_condition("ReadyToTakeOver", "True", "WithinObjectives")
+    assert "verify 3.0 s" in told["message"]
+
+
 def test_drift_between_the_sites_is_told_by_object_and_field(site: Site) -> None:
     site.taken("east")
     standby(site)

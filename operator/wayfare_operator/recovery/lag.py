@@ -18,6 +18,8 @@ class Lag:
     rows: int
     seconds: float
     as_of: datetime
+    follows: bool = False
+    """Whether the site applies the journal as it comes, and says so itself."""
 
 
 def lag_of(
@@ -29,7 +31,7 @@ def lag_of(
     """None when it is not known. A site that follows says it by itself; of one that sleeps it is
     what the acting site has, less what was applied here last."""
     if follow is not None and follow.lag_rows is not None:
-        return Lag(follow.lag_rows, follow.lag_seconds or 0.0, follow.as_of or now)
+        return Lag(follow.lag_rows, follow.lag_seconds or 0.0, follow.as_of or now, follows=True)
     if beat is None or caught_up is None:
         return None
     applied = caught_up.watermark.get(f"{beat.site}/{beat.epoch}", 0)

@@ -179,7 +179,8 @@ async def _check_schedules(world: World, plan: RecoveryPlan, memory: PlanMemory)
 
 
 def _estimate(plan: RecoveryPlan, memory: PlanMemory, lag: Lag | None) -> Estimate:
-    awake = bool(memory.states) and all(each.ready for each in memory.states if each.present)
+    present = [each for each in memory.states if each.present]
+    awake = bool(present) and all(each.ready for each in present)
     return plan_look.estimate_of(plan, memory, lag, awake=awake)
 
 
@@ -303,7 +304,9 @@ async def _scheduled(
     ):
         try:
             facts = await facts_of(world, engine)
-            busy = await check_by_schedule(world, plan, engine, facts, memory, store)
+            busy = await check_by_schedule(
+                world, plan, engine, facts, memory, store, measures=role == "Standby"
+            )
         except SaidToPeople as problem:
             memory.problem = (plan_look.reason_of(problem), str(problem))
     if role == "Standby":

@@ -158,6 +158,7 @@ def estimate_of(
             restore=0.0 if followed or lag is not None else None,
             lag_rows=None if lag is None else lag.rows,
             rate=standing.rate,
+            behind=lag.seconds if lag is not None and lag.follows else None,
             verify=max(standing.verifies, default=None),
             objective=seconds(spec.objectives.rto),
         )

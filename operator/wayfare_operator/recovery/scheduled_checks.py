@@ -1,8 +1,8 @@
-"""The cheap checks by schedule, at the site that acts: one Job a time, none on top of another."""
+"""The cheap checks by schedule, at a site that is up: one Job a time, none on top of another."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -15,11 +15,12 @@ from wayfare_operator.recovery import window_jobs
 from wayfare_operator.recovery.consistency import levels
 from wayfare_operator.recovery.memory import PlanMemory
 from wayfare_operator.recovery.procedure import JobState
-from wayfare_operator.recovery.record import Check
+from wayfare_operator.recovery.record import Check, Standing
 from wayfare_operator.recovery.secret_digests import make_key
 from wayfare_operator.recovery.windows import times
 
 _TIMEOUT = timedelta(minutes=10)
+_FIRST_AFTER = timedelta(minutes=5)
 _WHERE = "spec.consistency.schedule"
 
 
@@ -30,14 +31,21 @@ async def check_by_schedule(
     facts: Facts,
     memory: PlanMemory,
     store: ObjectStore,
+    *,
+    measures: bool,
 ) -> bool:
-    """Start a check that is due, or see what became of the one under way; whether one is."""
+    """Start a check that is due, or see what became of the one under way; whether one is.
+
+    `measures`: this site stands by and has no window that would tell how long checks take, so the
+    first one is made after five minutes, and each is measured.
+    """
     now, standing = world.now(), memory.standing
     check = standing.checking
     if check is None:
         since = standing.checked_until or standing.since
         due = next(times(plan.spec.consistency.schedule, "UTC", since, where=_WHERE), None)
-        if due is None or due > now:
+        first = measures and not standing.verifies
+        if (due is None or due > now) and not (first and _may_try(standing, now)):
             return False
         # The first at once; of several that passed, one.
         check = Check(began=now.replace(microsecond=0))
@@ -74,6 +82,14 @@ async def check_by_schedule(
         memory.standing = msgspec.structs.replace(
             memory.standing, consistency={**memory.standing.consistency, **levels(result)}
         )
+        if measures:
+            took = (result.ended_at - result.began_at).total_seconds()
+            memory.standing = memory.standing.measured(verify=took)
     memory.standing = msgspec.structs.replace(memory.standing, checking=None)
     await window_jobs.sweep(world, plan, ())
     return False
+
+
+def _may_try(standing: Standing, now: datetime) -> bool:
+    """Whether the first check may be tried (again) without waiting for its schedule."""
+    return now - (standing.checked_until or standing.since) >= _FIRST_AFTER

@@ -35,6 +35,8 @@ class Facts:
     """0 for a database that has the chain up to some position."""
     lag_rows: int | None
     rate: float | None
+    behind: float | None = None
+    """Seconds that a site which follows is behind: what is applied as it comes needs no rate."""
     verify: float | None
     objective: float
 
@@ -106,6 +108,8 @@ def _replay(facts: Facts) -> tuple[float | None, str]:
         return 0.0, "lag 0 rows"
     if rows is None:
         return None, "lag unknown"
+    if not rate and facts.behind is not None:
+        return facts.behind, f"lag {rows:,} rows, applied as they come, {_s(facts.behind)} behind"
     if not rate:
         return None, f"lag {rows:,} rows ÷ unknown rate"
     seconds = rows / rate

@@ -65,6 +65,12 @@ def test_an_unknown_part_makes_the_sum_unknown(change: dict[str, Any], name: str
     assert found.meets(10) == "False"
 
 
+def test_a_site_that_follows_needs_no_rate_and_is_no_further_away_than_it_says() -> None:
+    found = estimate(replace(SOUND, lag_rows=12, rate=None, behind=1.5))
+    assert found.seconds == pytest.approx(40.524, abs=0.001)
+    assert "lag 12 rows, applied as they come, 1.5 s behind" in found.arithmetic
+
+
 def test_no_lag_needs_no_rate() -> None:
     found = estimate(replace(SOUND, lag_rows=0, rate=None))
     assert found.seconds == pytest.approx(39.024, abs=0.001)

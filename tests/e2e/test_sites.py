@@ -1,0 +1,117 @@
+"""What happens between two real sites: cut off, lost, warm. East acts before and after each."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from demo import outside
+from demo.recovery import callers, story
+from tests.e2e.product import Product
+from tests.e2e.sites import Sites, clock
+from tests.servers.wait import until
+
+# The first of them waits for the whole demo.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
+
+STRANDED = 10_000
+LAPSE_SECONDS = 12.0
+"""The plan's lease."""
+
+
+@pytest.fixture(scope="module")
+def both(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Sites:
+    return Sites.of_demo(product.key, tmp_path_factory.mktemp("sites") / "log")
+
+
+@pytest.fixture
+def sites(both: Sites) -> Sites:
+    both.wait_acts(both.east)
+    return both
+
+
+def test_the_sites_do_not_reach_each_other_and_nothing_happens(sites: Sites) -> None:
+    """Each reaches the vault, and that is all that they need of each other."""
+    before = {site.site: sites.plan(site) for site in (sites.east, sites.west)}
+    since = sites.sending(300)
+    with sites.cut(sites.east, "--from-sites"):
+        until(lambda: clock() > since + 2.5 * LAPSE_SECONDS, seconds=60, what="the lease's time")
+        for site in (sites.east, sites.west):
+            now, then = sites.plan(site), before[site.site]
+            for name in ("phase", "actingSite", "epoch"):
+                assert now[name] == then[name], now
+            assert sites.said(site, "Ready")["status"] == "True"
+            lapsed = sites.said(site, "LeaseLapsed")
+            assert lapsed["status"] == "False", lapsed
+            print(f"{site.site} says: {lapsed['reason']}: {lapsed['message']}")
+        assert "through the object store" in lapsed["message"]
+        callers.wait_sent(since, 300)
+    assert {one.site for one in sites.arrivals(since)} == {"east"}
+    assert not any(one.repeat for one in sites.arrivals(since))
+
+
+def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites) -> None:
+    """Cut off from the other site and the vault, east is still reached by its channels and its
+    callers; what it wrote and nobody else saw is put back row by row."""
+    since = sites.sending(1_200)
+    with sites.cut(sites.east) as at:
+        callers.plan_sends(sites.door, STRANDED, first_due=3600.0)
+        ended = sites.fail_over(sites.west, at)
+        answer = httpx.post(
+            f"{sites.door.url}/v1/decisions",
+            json={"customer": "77", "slot": callers.SLOT, "context": {}},
+            headers={"Authorization": f"Bearer {sites.door.key}"},
+            timeout=5,
+        )
+        assert answer.status_code == 200, "it answers those who reach it"
+        callers.wait_sent(since, 1_200, seconds=240)
+        came = sites.arrivals(since)
+    cut_at = at.timestamp()
+    last_of_east = max(one.at for one in came if one.site == "east")
+    first_of_west = min(one.at for one in came if one.site == "west")
+    print(
+        f"east's last send came {last_of_east - cut_at:.1f} s after the cut, west's first "
+        f"{first_of_west - cut_at:.1f} s: a gap of {first_of_west - last_of_east:.1f} s; "
+        f"recovery time {ended['rto']['seconds']} s"
+    )
+    assert last_of_east < first_of_west
+    assert last_of_east - cut_at < LAPSE_SECONDS + 5
+    twice = [one.key for one in came if one.repeat]
+    assert len(twice) < 100, "only what was under way is in doubt"
+
+    given_back = sites.run(sites.east, "failback")
+    told = sites.report(given_back)["stranded"]
+    print(f"failback {story.whole(given_back):.1f} s, {told['rows']} rows were stranded")
+    assert told["rows"] >= STRANDED
+    assert told["unaccounted"] == 0
+    assert outside.record()["both"] == []
+
+
+def test_a_warm_standby_takes_over(sites: Sites) -> None:
+    sites.standby_mode("Warm")
+    try:
+        until(
+            lambda: (
+                sites.said(sites.west, "ReadyToTakeOver").get("status") == "True"
+                and _state(sites) == "Standby"
+            ),
+            seconds=240,
+            what="the standby follows",
+            every=1.0,
+        )
+        since = sites.sending(900)
+        at = story.kill(sites.east)
+        ended = sites.fail_over(sites.west, at)
+        callers.wait_sent(since, 900, seconds=180)
+        steps = {each["name"]: story.seconds_of(ended, each["name"]) for each in ended["steps"]}
+        print(f"warm: recovery time {ended['rto']['seconds']} s; steps {steps}")
+        story.restore(sites.east)
+        given_back = sites.run(sites.east, "failback")
+        assert sites.report(given_back)["stranded"]["unaccounted"] == 0
+    finally:
+        sites.standby_mode("Cold")
+
+
+def _state(sites: Sites) -> str | None:
+    found = sites.plan(sites.west).get("sites") or []
+    return next((one.get("state") for one in found if one["name"] == "west"), None)
