@@ -136,7 +136,7 @@ class Story:
                     west,
                     "failover",
                     *("--reason", "the demo killed the site"),
-                    *("--fault-at", f"{at:%Y-%m-%dT%H:%M:%SZ}"),
+                    *("--fault-at", f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"),
                     *("--statement", "every process of the site was killed by this demo", "--yes"),
                 ),
             )

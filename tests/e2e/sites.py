@@ -75,7 +75,7 @@ class Sites:
 
     def fail_over(self, to: Cluster, at: datetime) -> dict[str, Any]:
         """With a statement, from the moment of a fault."""
-        fault = ("--fault-at", f"{at:%Y-%m-%dT%H:%M:%SZ}")
+        fault = ("--fault-at", f"{at:%Y-%m-%dT%H:%M:%S.%fZ}")
         return self.run(to, "failover", *fault, "--statement", STATEMENT)
 
     def report(self, ended: dict[str, Any]) -> dict[str, Any]:

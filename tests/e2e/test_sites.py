@@ -15,6 +15,8 @@ from tests.servers.wait import until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
 STRANDED = 10_000
+UNSHIPPED_SECONDS = 8
+"""Less than the lease: sends go on until the site is lost, though nothing is shipped."""
 LAPSE_SECONDS = 12.0
 """The plan's lease."""
 
@@ -87,7 +89,7 @@ def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites)
     assert outside.record()["both"] == []
 
 
-def test_a_warm_standby_takes_over(sites: Sites) -> None:
+def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
     sites.standby_mode("Warm")
     try:
         until(
@@ -100,7 +102,11 @@ def test_a_warm_standby_takes_over(sites: Sites) -> None:
             every=1.0,
         )
         since = sites.sending(900)
-        at = story.kill(sites.east)
+        with callers.asking([sites.door]):
+            until(lambda: clock() > since + 25, seconds=60, what="a rate that can be seen")
+            with sites.cut(sites.east):
+                until(lambda: clock() > since + 25 + UNSHIPPED_SECONDS, what="rows to be lost")
+                at = story.kill(sites.east)
         ended = sites.fail_over(sites.west, at)
         callers.wait_sent(since, 900, seconds=180)
         steps = {each["name"]: story.seconds_of(ended, each["name"]) for each in ended["steps"]}
@@ -108,6 +114,10 @@ def test_a_warm_standby_takes_over(sites: Sites) -> None:
         story.restore(sites.east)
         given_back = sites.run(sites.east, "failback")
         assert sites.report(given_back)["stranded"]["unaccounted"] == 0
+        said, exact = ended["rpo"], given_back["rpo"]
+        print(f"said to be lost: {said['rows']} rows, found: {exact['rows']}")
+        assert (said["basis"], exact["basis"]) == ("Estimated", "Exact")
+        assert said["rows"] == pytest.approx(exact["rows"], rel=0.1)
     finally:
         sites.standby_mode("Cold")
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -167,7 +168,7 @@ def failover(
         moment = since(fault_at, now())
         if moment > now():
             raise typer.BadParameter("is in the future", param_hint="--fault-at")
-        more["faultAt"] = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+        more["faultAt"] = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     how = _How(plan, reason, namespace, context, yes, dry_run, watch, as_json)
     _start("Failover", how, more, store=store)
 
