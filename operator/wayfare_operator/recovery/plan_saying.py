@@ -66,12 +66,21 @@ async def say(
 
 
 async def _site_facts(world: World, engine: Engine, memory: PlanMemory) -> SiteFacts:
-    """Asked for once a minute."""
+    """Asked for once a minute; the schema's revision as soon as a worker says it."""
     clock, looked = world.clock(), memory.site_facts_at
-    found = memory.site_facts
+    before = found = memory.site_facts
     if found is None or looked is None or clock - looked >= site_facts.EVERY_SECONDS:
         found = await site_facts.look(world, engine)
-        memory.site_facts, memory.site_facts_at = found, clock
+        memory.site_facts_at = clock
+    view = plan_look.view_of(memory)
+    said = view.beacons.get(world.settings.site) if view is not None else None
+    found = site_facts.with_schema(
+        found,
+        site_facts.schema_revision(world, engine),
+        before.versions if before is not None else None,
+        said.versions if said is not None else None,
+    )
+    memory.site_facts = found
     return found
 
 

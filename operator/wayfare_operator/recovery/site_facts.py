@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from importlib import metadata
 from typing import Any
+
+import msgspec
 
 from wayfare_engine.resources import Engine
 from wayfare_engine.runs import Capacity, Versions
@@ -28,13 +31,11 @@ _HARD = {
 
 async def look(world: World, engine: Engine) -> SiteFacts:
     """Ask for everything. Raises ApiUnreachable, and ApiError for what is not a refusal."""
-    publication = world.publications.get((engine.metadata.namespace, engine.metadata.name))
-    told = publication.told if publication is not None else None
     return SiteFacts(
         Versions(
             operator=_own_version(),
             image=engine.spec.image or world.settings.image,
-            schema=told.schema_revision if told is not None else None,
+            schema=schema_revision(world, engine),
             kubernetes=(await world.kube.read("/version")).get("gitVersion"),
         ),
         capacity(
@@ -42,6 +43,22 @@ async def look(world: World, engine: Engine) -> SiteFacts:
             await _listed(world, QUOTA, engine.metadata.namespace) or [],
         ),
     )
+
+
+def schema_revision(world: World, engine: Engine) -> str | None:
+    """What the engine's worker says now; None while none answers."""
+    publication = world.publications.get((engine.metadata.namespace, engine.metadata.name))
+    told = publication.told if publication is not None else None
+    return told.schema_revision if told is not None else None
+
+
+def with_schema(found: SiteFacts, now: str | None, *before: Versions | None) -> SiteFacts:
+    """What is said now, or was said last under the same image: only another one changes it. So a
+    site that sleeps still has one. Pure."""
+    image = found.versions.image
+    known = [each.schema for each in before if each is not None and each.image == image]
+    schema = next((each for each in (now, *known) if each is not None), None)
+    return replace(found, versions=msgspec.structs.replace(found.versions, schema=schema))
 
 
 def _own_version() -> str | None:

@@ -20,7 +20,7 @@ from wayfare_engine.resources import (
     parse,
 )
 from wayfare_engine.resources.standby import CronWindow
-from wayfare_engine.runs import CheckResult, Outcome, Run, StepResult
+from wayfare_engine.runs import Capacity, CheckResult, Outcome, Run, StepResult, Versions
 from wayfare_engine.runs.authority import SeenBeat
 from wayfare_operator.control import ToldFollow
 from wayfare_operator.recovery import conditions, drills
@@ -29,6 +29,7 @@ from wayfare_operator.recovery.conditions import Heard
 from wayfare_operator.recovery.consistency import levels, stale_after_schedule, status_of
 from wayfare_operator.recovery.desire import Situation, desire
 from wayfare_operator.recovery.lag import at_risk, lag_of
+from wayfare_operator.recovery.memory import SiteFacts
 from wayfare_operator.recovery.plan_windows import caught_up, woke_in
 from wayfare_operator.recovery.procedure import Do, JobState, Seen, advance, superseded
 from wayfare_operator.recovery.record import (
@@ -41,7 +42,7 @@ from wayfare_operator.recovery.record import (
     encode,
 )
 from wayfare_operator.recovery.secret_digests import with_digests
-from wayfare_operator.recovery.site_facts import capacity, needs
+from wayfare_operator.recovery.site_facts import capacity, needs, with_schema
 from wayfare_operator.recovery.workloads import (
     AWAKE_REPLICAS,
     State,
@@ -622,3 +623,14 @@ def test_a_check_tells_digests_of_the_plan_s_secrets_by_a_container_that_mounts_
         {"secretName": "tls", "optional": True},
     ]
     assert made["spec"]["containers"] == [check]
+
+
+def test_a_site_that_sleeps_still_says_the_schema_of_its_image() -> None:
+    def versions(image: str, schema: str | None) -> Versions:
+        return Versions(operator="1", image=image, schema=schema, kubernetes="v1")
+
+    found = SiteFacts(versions("a:2", None), Capacity(cpu=None, memory=None, pods=None))
+    same, other = versions("a:2", "r20"), versions("a:1", "r19")
+    assert with_schema(found, None, other, same).versions.schema == "r20"
+    assert with_schema(found, "r21", same).versions.schema == "r21"
+    assert with_schema(found, None, other, None).versions.schema is None
