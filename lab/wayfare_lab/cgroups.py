@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -24,6 +26,41 @@ def create(name: str) -> None:
         (hierarchy / name).mkdir(exist_ok=True)
         if unified():
             _delegate(hierarchy / name)
+
+
+def pin(name: str, cpus: str) -> None:
+    """Have all that a site runs, and will run, run on these processors only, such as ``0-1``.
+
+    A child's are always within its parent's, so they are widened from the top first and then
+    narrowed from below; what is made later takes its parent's.
+    """
+    whole = _root_cpus()
+    for top in remaining():
+        if top.name != name or not (top / "cpuset.cpus").exists():
+            continue
+        folders = [top, *sorted((p for p in top.rglob("*") if p.is_dir()), key=_depth)]
+        for folder in folders:
+            _write_cpus(folder, whole)
+        for folder in reversed(folders):
+            _write_cpus(folder, cpus)
+
+
+def _depth(folder: Path) -> int:
+    return len(folder.parts)
+
+
+def _root_cpus() -> str:
+    for hierarchy in _hierarchies():
+        for file in ("cpuset.cpus", "cpuset.cpus.effective"):
+            if (hierarchy / file).exists():
+                return (hierarchy / file).read_text().strip()
+    return f"0-{(os.cpu_count() or 1) - 1}"
+
+
+def _write_cpus(folder: Path, cpus: str) -> None:
+    # A pod's may be gone by now.
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "cpuset.cpus").write_text(cpus)
 
 
 def remaining() -> list[Path]:

@@ -206,6 +206,21 @@ def partition(
 
 @app.command(epilog=_EXIT_CODES)
 @_told
+def pin(
+    site: SiteName,
+    cpus: Annotated[str, typer.Argument(help="Such as 0, or 0-1 for all of two.")],
+) -> None:
+    """Keep a site on some processors, so that two sites disturb each other less.
+
+    Example: wayfare lab pin west 1
+    """
+    _need_root()
+    Lab().pin(site, cpus)
+    _out.print(f"{site} runs on processors {cpus}, until it is lost or pinned anew.")
+
+
+@app.command(epilog=_EXIT_CODES)
+@_told
 def heal(site: SiteName) -> None:
     """Join a site that was cut off, and the sites to each other.
 

@@ -1,0 +1,165 @@
+"""Drills back to back while production serves: what a caller waits meanwhile, and what is left.
+
+Each site is kept on a processor of its own, as two machines would be; the caller shares
+production's. Latencies of a drill are held against those of the time just before it.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from demo import outside
+from demo.cluster import ENGINE, NAMESPACE
+from demo.recovery import callers, story
+from demo.recovery.callers import Door
+from tests.e2e.sites import Sites
+from wayfare_engine.objectstore import open_store
+
+BETWEEN_SECONDS = 20.0
+KINDS = (
+    "jobs,pods,deployments,statefulsets,services,configmaps,secrets,networkpolicies,"
+    "persistentvolumeclaims"
+)
+
+
+@dataclass
+class Window:
+    """What callers waited in one stretch of time, in milliseconds."""
+
+    waited: list[float] = field(default_factory=list)
+
+    @property
+    def p50(self) -> float:
+        """The median."""
+        return statistics.median(self.waited)
+
+    @property
+    def p99(self) -> float:
+        """One in a hundred waited longer."""
+        return statistics.quantiles(self.waited, n=100)[98]
+
+
+@dataclass
+class Rehearsed:
+    """Windows between and during drills; what there was of each kind after each drill."""
+
+    between: list[Window] = field(default_factory=list)
+    during: list[Window] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    left: list[Counter[str]] = field(default_factory=list)
+    sent: int = 0
+
+    def ratio(self, which: str) -> float:
+        """Of the medians over the windows."""
+        during, between = (
+            statistics.median(float(getattr(each, which)) for each in windows)
+            for windows in (self.during, self.between)
+        )
+        return during / between
+
+    def told(self) -> str:
+        """For the log."""
+        shown = [
+            f"{each.p50:.1f}/{each.p99:.1f}"
+            for pair in zip(self.between, self.during, strict=True)
+            for each in pair
+        ]
+        return (
+            f"{len(self.seconds)} drills of {statistics.median(self.seconds):.0f} s; p50/p99 ms "
+            f"between and during: {' '.join(shown)}; ratios {self.ratio('p50'):.2f} and "
+            f"{self.ratio('p99'):.2f}; outside {self.sent} sends"
+        )
+
+
+def rehearse(sites: Sites, count: int) -> Rehearsed:
+    """So many drills, one after the other."""
+    found = Rehearsed()
+    before = _deliveries()
+    with _apart(sites):
+        _wait_asleep(sites)
+        for _ in range(count):
+            with _asking(sites.door) as window:
+                time.sleep(BETWEEN_SECONDS)
+            found.between.append(window)
+            with _asking(sites.door) as window:
+                ended = sites.run(sites.west, "drill")
+            found.during.append(window)
+            found.seconds.append(story.whole(ended) or 0.0)
+            _wait_asleep(sites)
+            found.left.append(_left(sites))
+    found.sent = _deliveries() - before
+    return found
+
+
+@contextmanager
+def _apart(sites: Sites) -> Iterator[None]:
+    """Each site on a processor of its own."""
+    cpus = sorted(os.sched_getaffinity(0))
+    sites.lab("pin", "east", str(cpus[0]))
+    sites.lab("pin", "west", str(cpus[-1]))
+    try:
+        yield
+    finally:
+        for site in ("east", "west"):
+            sites.lab("pin", site, f"{cpus[0]}-{cpus[-1]}")
+
+
+@contextmanager
+def _asking(door: Door) -> Iterator[Window]:
+    """One caller, twenty times a second, on production's processor."""
+    window, over = Window(), threading.Event()
+
+    def ask() -> None:
+        os.sched_setaffinity(threading.get_native_id(), {min(os.sched_getaffinity(0))})
+        with httpx.Client(timeout=10) as client:
+            for number in range(1, 1_000_000):
+                if over.wait(0.05):
+                    return
+                began = time.perf_counter()
+                answer = client.post(
+                    f"{door.url}/v1/decisions",
+                    json={"customer": str(number % 40_000), "slot": callers.SLOT, "context": {}},
+                    headers={"Authorization": f"Bearer {door.key}"},
+                )
+                assert answer.status_code == 200, answer.text
+                window.waited.append((time.perf_counter() - began) * 1000)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield window
+    finally:
+        over.set()
+        thread.join(20)
+
+
+def _wait_asleep(sites: Sites) -> None:
+    story.wait_standby(sites.west)
+
+
+def _left(sites: Sites) -> Counter[str]:
+    """How many objects of each kind the standby's site has, those of kept runs left out, and how
+    many objects in the store are of no chain, snapshot, beacon or record of a run."""
+    found: Counter[str] = Counter()
+    for item in sites.west.get("-n", NAMESPACE, KINDS)["items"]:
+        owners = {each["kind"] for each in item["metadata"].get("ownerReferences", ())}
+        found[item["kind"] + (" of a run" if "RecoveryRun" in owners else "")] += 1
+    store = open_store(f"s3://{sites.vault.bucket}/{ENGINE}", options=sites.vault.here)
+    for one in store.list(""):
+        top = one.path.split("/")[0]
+        found[f"store: {top}"] += 1
+    return found
+
+
+def _deliveries() -> int:
+    record = outside.record()
+    return sum(record[way]["effects"] + record[way]["repeats"] for way in ("push", "mail"))
