@@ -18,7 +18,7 @@ MINUTES ?=
 SENDS ?=
 KILLS ?=
 
-.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos chaos-recovery chaos-sends soak clean
+.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos chaos-lab chaos-recovery chaos-sends soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ chaos: test-packages ## seeded fault schedules over two sites (SEED=1 RUNS=300);
 
 chaos-recovery: test-packages ## seeded schedules of recovery runs and faults, by real operators (SEED=1 RUNS=300)
 	@$(RUN) $(PY) -m tests.chaos_recovery.run $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+chaos-lab: setup ## seeded schedules of runs and faults on the lab that `make demo` left (SEED=1 RUNS=10)
+	@$(RUN) $(PY) -m tests.e2e.schedules $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 chaos-sends: test-packages ## many sends through workers that are killed (SENDS=100000 KILLS=20 SEED=1)
 	@$(RUN) $(PY) -m tests.chaos.sends $(if $(SENDS),--sends $(SENDS)) $(if $(KILLS),--kills $(KILLS)) \

@@ -7,6 +7,7 @@ import pytest
 
 from demo import outside
 from demo.recovery import callers, story
+from tests.e2e import schedules
 from tests.e2e.drills import rehearse
 from tests.e2e.product import Product
 from tests.e2e.sites import Sites, clock
@@ -141,3 +142,10 @@ def test_drills_back_to_back_disturb_nobody_and_leave_nothing(sites: Sites) -> N
     assert set(grown) <= GROWS, grown
     assert found.ratio("p50") <= 1.2
     assert found.ratio("p99") <= 2.0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_everything_is_as_promised_after_the_schedule_of_seed(sites: Sites, seed: int) -> None:
+    for act in schedules.schedule(seed):
+        print(act)
+    print(schedules.play(sites, seed))
