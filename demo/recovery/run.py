@@ -42,7 +42,7 @@ _SENDS, _MOVING_SENDS = 600, 3_000
 def prepare(cluster: Cluster, vault: Vault) -> str:
     """What the operator at a site needs before it starts; the key that both sign with."""
     key = known_key(cluster) or signing_key()
-    give_operator_the_store(cluster, vault, key, None)
+    give_operator_the_store(cluster, vault, key)
     return key
 
 
@@ -63,7 +63,7 @@ def second_site(east: Cluster, reference: str, vault: Vault, key: str) -> Cluste
     with steps.step("second site", quiet=False) as note:
         west = lab_site(steps, STANDBY)
         load_image(west, reference, None)
-        give_operator_the_store(west, vault, key, None)
+        give_operator_the_store(west, vault, key)
         west.install(reference, recovery=True)
         give_engine_the_store(west, vault)
         for site in (east, west):

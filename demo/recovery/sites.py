@@ -49,12 +49,10 @@ def signing_key() -> str:
     return secrets.token_urlsafe(48)
 
 
-def give_operator_the_store(cluster: Cluster, vault: Vault, key: str, api_key: str | None) -> None:
+def give_operator_the_store(cluster: Cluster, vault: Vault, key: str) -> None:
     """The Secret that the chart gives the operator as environment."""
     cluster.namespace(SYSTEM)
     values = vault.environment | {"WAYFARE_RECOVERY_KEY": key}
-    if api_key is not None:
-        values["WAYFARE_RECOVERY_API_KEY"] = api_key
     apply(cluster, _secret(SECRET, SYSTEM, values), secret=True)
 
 

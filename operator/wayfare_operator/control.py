@@ -161,6 +161,12 @@ class ControlStatus(_Told):
         return postgresql is None or postgresql.ok
 
 
+class ProbeKey(_Told):
+    """An API key for some minutes."""
+
+    key: str
+
+
 class ControlClient:
     """Speaks to any engine's worker; the token is read anew for every request, since it rotates."""
 
@@ -217,6 +223,18 @@ class ControlClient:
             raise PlanRefused(digest, _said(answer))
         if not answer.is_success:
             raise WorkerUnreachable(url, _said(answer))
+
+    async def probe_key(self, namespace: str, name: str) -> str:
+        """A new API key, for some minutes, that allows decisions and nothing else. Raises
+        WorkerUnreachable."""
+        url = f"{self.url(namespace, name)}/control/v1/probe-keys"
+        answer = await self._send("POST", url)
+        if answer.status_code != httpx.codes.CREATED:
+            raise WorkerUnreachable(url, _said(answer))
+        try:
+            return ProbeKey.model_validate_json(answer.content).key
+        except ValidationError:
+            raise WorkerUnreachable(url, "not an API key") from None
 
     async def _send(
         self,

@@ -60,9 +60,6 @@ class OperatorSettings(BaseSettings):
     recovery_key: SecretStr | None = Field(
         None, description="Signs what one site's operator asks of the other's; the same at both."
     )
-    recovery_api_key: SecretStr | None = Field(
-        None, description="API key by which a run asks for a decision, to see that a site serves."
-    )
     recovery_poll_seconds: float = Field(
         0.5, gt=0, description="How often the store is looked at while a run is open."
     )

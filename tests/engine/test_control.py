@@ -124,3 +124,26 @@ def test_two_workers_share_the_work(pods: Pods) -> None:
 
     assert other.stop() == 0
     assert pods.worker.ready()
+
+
+def test_a_probe_key_allows_decisions_for_some_minutes_and_nothing_else(pods: Pods) -> None:
+    token = pods.processes.signer.token()
+    url = pods.worker.url + "/control/v1/probe-keys"
+    assert httpx.post(url).status_code == 401
+    made = httpx.post(url, headers={"Authorization": f"Bearer {token}"})
+    assert made.status_code == 201
+    headers = {"Authorization": f"Bearer {made.json()['key']}"}
+    body = {"customer": "1", "slot": "home-banner", "context": {}}
+
+    def asked() -> int:
+        return httpx.post(f"{pods.serve.url}/v1/decisions", json=body, headers=headers).status_code
+
+    until(lambda: asked() in (200, 404), what="the serving pod knows the key")
+    refused = httpx.post(f"{pods.serve.url}/v1/events", json=[], headers=headers)
+    assert refused.status_code == 403
+    found = ask_customers(
+        pods.dsn,
+        "SELECT scopes, expires_at - created_at < interval '11 minutes' FROM wayfare.api_keys "
+        "WHERE name = 'recovery-probe'",
+    )
+    assert found == [(["decide"], True)]

@@ -18,6 +18,8 @@ from typing import Any
 
 from tests.servers.ports import free_port
 
+PROBE_KEY = f"wf_{'0' * 16}_{'a' * 43}"
+
 
 @dataclass
 class EngineState:
@@ -138,6 +140,13 @@ def _handler(api: ControlApi) -> type[BaseHTTPRequestHandler]:
                 self._answer(404)
             else:
                 self._answer(200, state.plans[state.wanted])
+
+        def do_POST(self) -> None:
+            """A key to probe with; who checks keys is not here."""
+            if api.available and self.path.endswith("/control/v1/probe-keys"):
+                self._answer(201, json.dumps({"key": PROBE_KEY}).encode())
+            else:
+                self._answer(503 if not api.available else 404)
 
         def do_PUT(self) -> None:
             state, rest = self._state()

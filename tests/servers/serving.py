@@ -19,6 +19,8 @@ class Serving:
     active: bool = True
     decides: bool = True
     posted: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    """Who asked for decisions."""
     asked: int = 0
     port: int = 0
 
@@ -51,6 +53,7 @@ def serving(state: Serving) -> Iterator[Serving]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/v1/decisions":
+                state.keys.append(self.headers.get("authorization", ""))
                 self._answer(200 if state.decides else 500, {"decisionId": "1", "journey": None})
                 return
             state.posted.append((body, self.headers.get("wayfare-signature", "")))

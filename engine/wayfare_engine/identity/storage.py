@@ -25,6 +25,13 @@ async def add(connection: Connection, key: ApiKey) -> None:
         await notify(connection, channels.KEYS, key.id)
 
 
+async def forget_expired(connection: Connection, name: str, now: datetime) -> None:
+    """Keys of this name that are over: nobody asks about those again."""
+    await connection.execute(
+        "DELETE FROM wayfare.api_keys WHERE name = %s AND expires_at <= %s", (name, now)
+    )
+
+
 async def everything(connection: Connection) -> list[ApiKey]:
     """All keys, also those that are over."""
     cursor = await connection.execute(

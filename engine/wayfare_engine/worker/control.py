@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import secrets
 import zlib
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -14,6 +16,8 @@ import psycopg
 from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
+from wayfare_engine.identity import storage
+from wayfare_engine.identity.keys import Scope, new_key
 from wayfare_engine.metrics import CONTENT_TYPE, exposition
 from wayfare_engine.plan import Plan, PlanFormatError
 from wayfare_engine.store import channel_reports
@@ -29,6 +33,9 @@ from wayfare_engine.worker.sending.told import told
 from wayfare_engine.worker.state import WorkerState
 
 PLAN_LIMIT = 64 * 1024 * 1024
+PROBE = "recovery-probe"
+"""Name of the keys by which the operator sees that a site serves."""
+PROBE_LIFETIME = timedelta(minutes=10)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -84,6 +91,23 @@ def make_app(state: WorkerState) -> FastAPI:
     async def get_status(request: Request) -> Response:
         authorise(request)
         return _json(await status(state))
+
+    @app.post("/control/v1/probe-keys", status_code=201, summary="A key to ask for decisions")
+    async def make_probe_key(request: Request) -> Response:
+        authorise(request)
+        now = state.clock()
+        made = new_key(
+            name=PROBE,
+            scopes=[Scope.DECIDE],
+            now=now,
+            expires_at=now + PROBE_LIFETIME,
+            random_id=lambda: secrets.token_hex(8),
+            random_secret=lambda: secrets.token_urlsafe(32),
+        )
+        async with state.postgresql.connection() as connection:
+            await storage.forget_expired(connection, PROBE, now)
+            await storage.add(connection, made.key)
+        return _json({"key": made.text, "expiresAt": made.key.expires_at}, 201)
 
     @app.get("/livez", summary="Whether the process answers")
     async def livez() -> dict[str, bool]:

@@ -73,6 +73,9 @@ class Recovery:
     beats: dict[tuple[str, str], Watch[SeenBeat]] = field(default_factory=dict)
     """The same of a site's beats."""
 
+    probe_keys: dict[str, str] = field(default_factory=dict, repr=False)
+    """API keys to ask for a decision with, by the run's uid; they live for some minutes."""
+
     @cached_property
     def keys(self) -> Keys | None:
         """What requests between the sites are signed with; None without a key. Raises BadKey."""
@@ -102,6 +105,7 @@ class Recovery:
         """Drop what was read of the plan's runs: none is open."""
         for key in [key for key in self.known if key[0] == plan]:
             del self.known[key]
+        self.probe_keys.clear()
 
     def saw(self, plan: str, run: OpenRun | None) -> None:
         """Note what the store said."""

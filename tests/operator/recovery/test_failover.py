@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from tests.catchup.databases import tables
+from tests.operator.conftest import journey_spec
 from tests.operator.recovery.outages import assert_each_step_made_once, moments, outages
 from tests.operator.recovery.place import GATES, STATEMENT, Place
+from tests.servers.control import PROBE_KEY
 from tests.servers.operating import Operating, operating
 from tests.servers.wait import until
 from wayfare_engine import runs
@@ -40,6 +42,7 @@ def ended(status: dict[str, Any]) -> str:
 
 
 def test_a_failover_from_one_resource(place: Place, operator_of_west: Operating) -> None:
+    place.cluster.apply("Journey", "welcome", journey_spec("customer.age > 30"))
     place.cluster.ready("engines", "bank")
     place.run("take-over", statement=SAID)
     status = place.wait_state("take-over", "Succeeded", "Failed", "WaitingForApproval")
@@ -51,6 +54,9 @@ def test_a_failover_from_one_resource(place: Place, operator_of_west: Operating)
     assert status["rto"]["from"] == "LastBeat"
     assert status["rpo"]["rows"] == 0
     assert {"Wake", "Route"} == {n for n, s in place.steps("take-over").items() if s == "Skipped"}
+    (decided,) = (each for each in status["checks"] if each["name"] == "Decision")
+    assert decided["verdict"] == "Passed", decided
+    assert set(place.serving.keys) == {f"Bearer {PROBE_KEY}"}
     held = highest(place.store, place.plan)
     assert held is not None
     assert (held.site, held.epoch) == ("west", 2)
