@@ -32,7 +32,7 @@ from wayfare_operator.kube.kinds import RECOVERY_RUN, Ref
 from wayfare_operator.reconcile.world import Key, Work, World
 from wayfare_operator.recovery.run import Place, approvals_named, place_of_plan
 from wayfare_operator.recovery.run_driving import Driver
-from wayfare_operator.recovery.run_machine import STANDBY, next_of, table_of
+from wayfare_operator.recovery.run_machine import STANDBY, next_of, poll_seconds, table_of
 from wayfare_operator.recovery.run_view import RunView, load
 from wayfare_operator.recovery.steps import route, task, waking
 from wayfare_operator.recovery.steps.contract import (
@@ -112,7 +112,7 @@ async def _serve(world: World, place: Place, run: Run) -> float:
         for asked in await call(requests, place.store, keys, run):
             if asked.answer is None and asked.request.to_site == world.settings.site:
                 await _do(world, place, run, view, asked, keys)
-    return world.settings.recovery_poll_seconds
+    return poll_seconds(world.settings.recovery_poll_seconds, mirrored.step)
 
 
 async def _do(

@@ -34,7 +34,13 @@ from wayfare_operator.reconcile.writing import write_status
 from wayfare_operator.recovery.run_driving import Driven, Driver
 from wayfare_operator.recovery.run_ending import rpo, rto, with_evidence
 from wayfare_operator.recovery.run_events import step_events
-from wayfare_operator.recovery.run_machine import Wait, left_to_undo, next_of, table_of
+from wayfare_operator.recovery.run_machine import (
+    Wait,
+    left_to_undo,
+    next_of,
+    poll_seconds,
+    table_of,
+)
 from wayfare_operator.recovery.run_status import rejected_status, run_status, waiting_status
 from wayfare_operator.recovery.run_view import load
 from wayfare_operator.recovery.stores import call, plan_id
@@ -144,9 +150,11 @@ async def _go_on(world: World, entry: Entry, resource: RecoveryRun, place: Place
         return None
     if driven.again:
         return 0.0
-    waits = isinstance(driven.following, Wait)
-    settings = world.settings
-    return settings.recovery_idle_poll_seconds if waits else settings.recovery_poll_seconds
+    if isinstance(driven.following, Wait):
+        return world.settings.recovery_idle_poll_seconds
+    seen = world.recovery.open_run(driven.view.run.plan)
+    step = seen.step if seen is not None else None
+    return poll_seconds(world.settings.recovery_poll_seconds, step)
 
 
 def author(resource: RecoveryRun) -> str:

@@ -44,6 +44,26 @@ def table_of(kind: RunKind) -> Procedure:
     return replace(found, steps=(*found.steps, *_AFTER_STAND_DOWN))
 
 
+_HURRIED = frozenset(
+    {
+        StepName.QUIESCE,
+        StepName.SEAL,
+        StepName.CATCH_UP_FINAL,
+        StepName.TRANSFER_EPOCH,
+        StepName.TAKE_EPOCH,
+        StepName.FENCE_WAIT,
+        StepName.ACTIVATE,
+    }
+)
+"""Steps in which nobody sends, or nobody serves."""
+_HURRIED_SECONDS = 0.1
+
+
+def poll_seconds(usual: float, step: str | None) -> float:
+    """How soon to look again at a run that is at this step."""
+    return min(usual, _HURRIED_SECONDS) if step in _HURRIED else usual
+
+
 class Standing(Enum):
     """How a step of a procedure stands."""
 
