@@ -183,6 +183,16 @@ class Player:
 
         until(started, what=f"{site} hands over", every=_TICK)
 
+    def until_written(self, site: str, times: int) -> None:
+        """The site's writers have written so often."""
+        file = self.run.folder / f"acknowledged-{site}.jsonl"
+
+        def written() -> bool:
+            self._supervise()
+            return file.exists() and len(file.read_text().splitlines()) >= times
+
+        until(written, seconds=60, what=f"{site} has written {times} times", every=_TICK)
+
     # What goes on between them.
 
     def _supervise(self) -> None:

@@ -18,7 +18,6 @@ context.set_forkserver_preload(
         "tests.lease.processes",
         "tests.harness.site",
         "tests.harness.sites",
-        "tests.chaos_recovery.stage",
         "tests.misbehaving.stage",
     ]
 )
