@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from demo.steps import TOP, WAYFARE, StepFailed, Steps
 
 SITE = "east"
@@ -66,6 +68,8 @@ class Cluster:
         self.run(
             *("helm", "upgrade", "--install", RELEASE, str(TOP / "helm" / "wayfare")),
             *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "5m"),
+            # What an earlier run gave the operator stays.
+            "--reset-then-reuse-values",
             *("--set-string", f"image.repository={repository}", "--set-string", f"image.tag={tag}"),
             *("--set", f"namespaces={{{NAMESPACE}}}", "--set", f"site={self.site}"),
             *(("--set", "recovery.objectStore.secretName=recovery") if recovery else ()),
@@ -91,9 +95,23 @@ class Cluster:
         if not self.kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name"):
             self.kubectl("create", "namespace", name)
 
-    def apply(self, manifests: Path) -> None:
-        """A file or a folder of the bank; a second time puts back what the demo edited."""
-        self.kubectl("apply", "-f", str(manifests))
+    def apply_rest(self) -> None:
+        """All of the bank but its Engine; a second time puts back what the demo edited."""
+        files = [str(file) for file in sorted(EXAMPLES.glob("*.yaml")) if file.stem != "engine"]
+        self.kubectl("apply", *(word for file in files for word in ("-f", file)))
+
+    def apply_engine(self) -> None:
+        """The bank's Engine; an object store that it journals to already stays."""
+        manifest: dict[str, Any] = yaml.safe_load((EXAMPLES / "engine.yaml").read_text())
+        shown = self.kubectl(
+            *("-n", NAMESPACE, "get", "engine.wayfare.dev", ENGINE, "--ignore-not-found"),
+            *("-o", "json"),
+        )
+        if shown.strip():
+            store = json.loads(shown)["spec"]["stores"].get("objectStore")
+            if store is not None:
+                manifest["spec"]["stores"]["objectStore"] = store
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
     def journal_to_vault(self) -> None:
         """Have the engine journal to the lab's object store, so that each send's dispatch is there

@@ -24,7 +24,6 @@ from demo.asking import Answers, Caller, caller, questions
 from demo.campaign import run as campaign
 from demo.cluster import (
     ENGINE,
-    EXAMPLES,
     NAMESPACE,
     Cluster,
     build_image,
@@ -160,7 +159,7 @@ def _on_cluster(
         cluster.install(reference, recovery=lab)
         note.text = "helm upgrade --install wayfare: the operator runs"
     with steps.step("engine") as note:
-        cluster.apply(EXAMPLES / "engine.yaml")
+        cluster.apply_engine()
         if lab:
             cluster.journal_to_vault()
         cluster.wait_rolled_out(reference)
@@ -172,7 +171,7 @@ def _on_cluster(
         note.text = f"{loaded['customers']:,} customers ({loaded['added']:,} new)"
     # After the import: a Segment's status shows a new size at most once a minute.
     with steps.step("examples/bank") as note:
-        cluster.apply(EXAMPLES)
+        cluster.apply_rest()
         cluster.wait_ready("segments.wayfare.dev", "journeys.wayfare.dev", "channels.wayfare.dev")
         note.text = "segments, journeys and the channel are Ready"
     if computed and loaded["added"] + loaded["changed"]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 import pytest
 
-from tests.e2e.conftest import demo
 from tests.e2e.product import ENGINE, NAMESPACE, Product
 
 # The first of them waits for the whole demo.
@@ -93,28 +89,6 @@ def test_every_journey_and_segment_of_the_example_is_ready(product: Product) -> 
     for kind, found in (("journey", journeys), ("segment", segments)):
         for one in found:
             product.wait_condition(kind, one["metadata"]["name"], "Ready", "True")
-
-
-def test_any_kubeconfig_serves_and_a_second_run_reuses_the_first(
-    product: Product, tmp_path: Path
-) -> None:
-    """The demo pointed at the lab as at any other cluster, with the loader as a command."""
-    before = {pod["metadata"]["uid"] for pod in product.serve_pods()}
-    started = time.monotonic()
-    result = demo(
-        "--cluster",
-        str(product.site.kubeconfig),
-        "--load",
-        "wayfare lab load-image",
-        "--customers",
-        str(product.customers),
-        "--sends",
-        "500",
-        json_to=tmp_path / "second.json",
-    )
-    print(f"second run: {time.monotonic() - started:.0f} s")
-    assert result["decisions"]["errors"] == 0
-    assert {pod["metadata"]["uid"] for pod in product.serve_pods()} == before
 
 
 def test_get_wayfare_lists_all_kinds(product: Product) -> None:
