@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,9 @@ from wayfare_engine.objectstore import ObjectStore, StoreProblem
 from wayfare_engine.projections.digests import Digest, DigestDamaged, Document, write
 from wayfare_engine.projections.digests.hashing import prepare
 from wayfare_engine.projections.digests.writing import Progress
+
+#: A comparison reads thousands of small ranges, near each other: a request for each took 11 ms.
+_BLOCK, _MOST_BLOCKS = 1024 * 1024, 64
 
 
 def take(
@@ -101,9 +105,21 @@ def opened_in_store(store: ObjectStore, path: str) -> Digest:
     if size is None:
         raise DigestDamaged(f"{path} in {store.url}", "it is not there")
 
+    @lru_cache(maxsize=_MOST_BLOCKS)
+    def block(number: int) -> bytes | None:
+        start = number * _BLOCK
+        return store.get_range(path, start, min(_BLOCK, size - start))
+
     def read(start: int, length: int) -> bytes | None:
-        left = min(length, size - start)
-        return store.get_range(path, start, left) if left > 0 else b""
+        end = min(start + length, size)
+        found = bytearray()
+        for number in range(start // _BLOCK, -(-end // _BLOCK)):
+            one = block(number)
+            if one is None:
+                return None
+            first = number * _BLOCK
+            found += one[max(0, start - first) : end - first]
+        return bytes(found)
 
     return Digest(path, read)
 

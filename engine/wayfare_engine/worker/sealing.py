@@ -19,7 +19,8 @@ from wayfare_engine.journal.horizon import HorizonWatch, stalled
 from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.journal.status import JournalStatus, status
 from wayfare_engine.metrics import JournalMetrics
-from wayfare_engine.objectstore import open_store
+from wayfare_engine.objectstore import ObjectStore, open_store
+from wayfare_engine.objectstore.marker import check
 from wayfare_engine.objectstore.probe import prove
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import patient
@@ -29,6 +30,38 @@ log = structlog.get_logger(__name__)
 
 _FIGURES_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
+_PROVE_AGAIN_SECONDS = 60.0
+
+
+class _Proof:
+    """That the store does what the journal relies on; some forty requests, once a process.
+
+    A site that stands by has time for them before it takes over; then sends would wait for them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._proved = False
+        self._again_at = float("-inf")
+
+    def __call__(self, store: ObjectStore) -> None:
+        """Prove it, unless that is done. Raises StoreUnfit, StoreProblem."""
+        if not self._proved:
+            prove(store, uuid.uuid4().hex)
+            self._proved = True
+
+    def early(self) -> None:
+        """The same before it is needed; what is wrong is told, and looked at again later."""
+        url, now = self._settings.object_store_url, time.monotonic()
+        if self._proved or now < self._again_at or url is None:
+            return
+        self._again_at = now + _PROVE_AGAIN_SECONDS
+        try:
+            store = open_store(url, timeout_seconds=self._settings.object_store_timeout_seconds)
+            check(store, self._settings.recovery_plan)
+            self(store)
+        except SaidToPeople as error:
+            log.warning("store.not_proved", error=str(error))
 
 
 async def seal(
@@ -62,15 +95,17 @@ def _seal(
     clock: Callable[[], datetime],
     stop: threading.Event,
 ) -> None:
+    proof = _Proof(settings)
     while not stop.is_set():
         view = standing.wait(lambda view: view.seals, _LOOK_SECONDS)
         if view is None:
+            proof.early()
             continue
         epoch = view.stand.epoch
         ended = threading.Event()
         metrics.halted.set(0)
         thread = threading.Thread(
-            target=_seal_one, args=(settings, metrics, epoch, clock, ended), name="sealer"
+            target=_seal_one, args=(settings, metrics, epoch, clock, proof, ended), name="sealer"
         )
         thread.start()
         try:
@@ -94,6 +129,7 @@ def _seal_one(
     metrics: JournalMetrics,
     epoch: int,
     clock: Callable[[], datetime],
+    proof: _Proof,
     stop: threading.Event,
 ) -> None:
     try:
@@ -108,7 +144,7 @@ def _seal_one(
             epoch=epoch,
             clock=clock,
             seconds=settings.seal_seconds,
-            prove=lambda store: prove(store, uuid.uuid4().hex),
+            prove=proof,
         )
         metrics.follow(sealer)
         log.info("sealer.begun", epoch=epoch)

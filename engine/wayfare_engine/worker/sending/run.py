@@ -50,6 +50,7 @@ log = structlog.get_logger(__name__)
 #: What the operator tells apart from a host's problem.
 NOT_HELD = "the right to act is not held: sends wait"
 _LOOK_SECONDS = 1.0
+_DRAINING_SECONDS = 0.05
 _REPORT_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
 #: For looking up customers while messages are made.
@@ -145,7 +146,7 @@ class Sending:
                             if news or time.monotonic() - reported_at >= _REPORT_SECONDS:
                                 self._report(connection, news)
                                 reported_at = time.monotonic()
-                            self._news.wait(_LOOK_SECONDS)
+                            self._news.wait(self._pause())
                             self._news.clear()
                         self._end_running()
                         quiesce.gone(connection, self._settings.pod_uid)
@@ -158,6 +159,12 @@ class Sending:
                     self._over.wait(_LOOK_SECONDS * 5)
         finally:
             self._end_running()
+
+    def _pause(self) -> float:
+        """In a planned move somebody waits for what is under way to end: it is looked for often."""
+        running = self._running
+        draining = running is not None and running.worker.draining
+        return _DRAINING_SECONDS if draining else _LOOK_SECONDS
 
     def _try_to_look(self, connection: psycopg.Connection[Any]) -> None:
         """`_look`; what it says to people is told of each channel that does not run."""
