@@ -4,14 +4,24 @@ the way."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from wayfare_engine.recovery.checks import EngineAt, Looking, custom_http, for_step, run
+from wayfare_engine.recovery.checks import EngineAt, Looking, Objectives, custom_http, for_step, run
 from wayfare_engine.recovery.drill import replication
 from wayfare_engine.recovery.tasks.problems import StepFailed
 from wayfare_engine.recovery.tasks.task import Done, Task
 from wayfare_engine.resources import RunKind, Verdict
 from wayfare_engine.runs import CheckResult
+
+
+#: Of each chain, how many of its last objects are read again while somebody waits for a site. Each
+#: older one was read, and held against the one before it, when this site applied it.
+_CHAIN_OBJECTS: Mapping[RunKind | None, int] = {
+    RunKind.FAILOVER: 500,
+    RunKind.SWITCHOVER: 2_000,
+    RunKind.FAILBACK: 2_000,
+}
 
 
 def verify(task: Task) -> Done:
@@ -70,6 +80,7 @@ def looked(
         say=_saying(task),
         engine=engine,
         source_lost=task.run is not None and task.run.kind is RunKind.FAILOVER,
+        objectives=_objectives(task),
     )
     own = tuple(custom_http(each) for each in task.terms.requests)
     # What the plan's own Jobs found comes with the terms: they ran before this one, for this step.
@@ -92,6 +103,12 @@ def judged(
             evidence,
         )
     return Done(_said(found), more | {"checks": len(found)}, found, evidence)
+
+
+def _objectives(task: Task) -> Objectives:
+    kind = None if task.run is None else task.run.kind
+    usual = Objectives()
+    return replace(usual, chain_objects=_CHAIN_OBJECTS.get(kind, usual.chain_objects))
 
 
 def _saying(task: Task) -> Callable[[str], None]:
