@@ -123,3 +123,39 @@ def test_the_work_is_given_back_without_a_row_lost(sites: Sites, spare: str) -> 
     assert tables(sites.dsn("east")) == tables(spare)
     catch_up(sites.dsn("west"), sites.store, plan=PLAN)
     assert tables(sites.dsn("west")) == tables(spare)
+
+
+def test_what_an_earlier_failback_put_back_is_not_told_as_lost_again(sites: Sites) -> None:
+    sites.end(fail_over(sites, lose_east(sites)))
+    sites.restore("east")
+    give_back(sites)
+    sites.write("east", 40, 8)
+    sites.seal("east")
+    sites.write("east", 7, 9)
+    beat = sites.beat("east", writer="another")
+    sites.lose("east")
+    sites.end(fail_over(sites, beat.at))
+    sites.restore("east")
+    recovered, reconciled = give_back(sites)
+    assert recovered.figures["rows"] == 7
+    rpo = recovered.figures["rpo"]
+    assert (rpo["rows"], rpo["estimated"]) == (7, 7)
+    assert reconciled.figures["stranded"]["rows"] == 7
+    assert len(accounted(sites, reconciled)) == 7
+
+
+def give_back(sites: Sites) -> tuple[StepResult, StepResult]:
+    """A failback to east; what RecoverStranded and Reconcile found."""
+    run = sites.begin(RunKind.FAILBACK, "east")
+    recovered = sites.do(run, "east", "RecoverStranded")
+    reconciled = sites.do(run, "west", "Reconcile")
+    sites.seal("west")
+    sites.do(run, "east", "CatchUp")
+    sites.do(run, "east", "Verify")
+    sites.do(run, "west", "Quiesce")
+    with sites.sealing("west"):
+        sites.do(run, "west", "Seal")
+    sites.do(run, "east", "CatchUpFinal")
+    sites.do(run, "east", "TransferEpoch")
+    sites.end(run)
+    return recovered, reconciled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -208,3 +208,20 @@ def fetch(
                 yield path, result.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+#: The object that closes a chain says little without the one before it.
+_LEAST = 2
+
+
+def left_out(counts: Mapping[tuple[str, int], int], most: int | None) -> dict[tuple[str, int], int]:
+    """Of each chain, how many of its oldest objects are not read when only the `most` newest of all
+    are: those of the highest epochs, and of each chain its end."""
+    found: dict[tuple[str, int], int] = {}
+    left = most or 0
+    for chain in sorted(counts, key=lambda each: (-each[1], each[0])):
+        count = counts[chain]
+        read = count if most is None else min(count, max(left, min(_LEAST, most)))
+        left -= read
+        found[chain] = count - read
+    return found

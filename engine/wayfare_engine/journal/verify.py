@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from wayfare_engine.journal.chain import Links, opened
+from wayfare_engine.journal.chain import Links, left_out, opened
 from wayfare_engine.journal.problems import ChainProblem
 from wayfare_engine.journal.segment import Closed, Segment
 from wayfare_engine.objectstore import paths
@@ -76,8 +76,8 @@ def verify(
     progress: Callable[[int, int], None] = lambda done, all_of_it: None,
 ) -> Verified:
     """Verify the chains of `site` and `epoch`, or all; all have to be of `plan`, as the store's
-    marker. With `newest`, of each chain only so many of its last objects. `progress(objects done,
-    objects)`.
+    marker. With `newest`, only so many of the last objects (see `left_out`).
+    `progress(objects done, objects)`.
 
     Raises ForeignStore for another plan's marker, NewerFormat, StoreProblem, StoreUnavailable.
     """
@@ -87,10 +87,7 @@ def verify(
             Finding(paths.MARKER, ChainProblem.MISSING, "the store does not say whose it is")
         )
     chains = _grouped(store, site, epoch, result)
-    unread = {
-        chain: 0 if newest is None else max(0, len(listed) - newest)
-        for chain, listed in chains.items()
-    }
+    unread = left_out({chain: len(listed) for chain, listed in chains.items()}, newest)
     total = sum(len(listed) - unread[chain] for chain, listed in chains.items())
     done = 0
     for (where, number), every in chains.items():

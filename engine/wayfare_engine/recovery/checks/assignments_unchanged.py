@@ -91,7 +91,7 @@ CHECK = Check(
     level=CheckLevel.BUSINESS,
     gate=True,
     cost=Cost.FULL,
-    guards="Every customer has the arm of an experiment that the chains (of a long one the newest "
+    guards="Every customer has the arm of an experiment that the chains (of long ones the newest "
     "20,000 segments) gave them; no move between sites gave them another.",
     seen="The ids of the rows that are lost, changed or from nowhere, and which arms changed.",
     unclear="Store or database do not answer, a chain is damaged, or none was applied here.",

@@ -96,7 +96,7 @@ CHECK = Check(
     level=CheckLevel.DATA,
     gate=True,
     cost=Cost.FULL,
-    guards="Every segment of every chain (of a long one the newest 20,000) has the bytes that its "
+    guards="Every segment of every chain (of long ones the newest 20,000) has the bytes that its "
     "writer left and follows the one before it, and this database applied nothing that is not "
     "there.",
     seen="Each chain's objects, rows, end and digest, and each object that is not right.",

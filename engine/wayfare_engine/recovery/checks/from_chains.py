@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 from psycopg import Connection, sql
 
 from wayfare_engine.journal import intents
-from wayfare_engine.journal.chain import chains, fetch, objects, opened
+from wayfare_engine.journal.chain import chains, fetch, left_out, objects, opened
 from wayfare_engine.journal.positions import Chain, positions
 from wayfare_engine.journal.segment import Closed
 from wayfare_engine.ledger import Kind
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.paths import SEQ_DIGITS
+from wayfare_engine.objectstore.store import Listed
 from wayfare_engine.projections.declared import BY_NAME, Projection
 from wayfare_engine.projections.prepared import Key, Prepared, microseconds
 from wayfare_engine.projections.preparing import add_inner, add_table
@@ -110,9 +111,9 @@ def expected(
     say: Callable[[str], None],
     saw: Callable[[pa.Table, str, int], None] = lambda rows, site, epoch: None,
 ) -> Expected:
-    """Read the chains up to where the connection's snapshot stands, of a long one the `newest`
-    objects. `saw` is told of the rows of
-    this kind as they come, with their site and epoch.
+    """Read the chains up to where the connection's snapshot stands, of long ones the `newest`
+    objects (see `left_out`). `saw` is told of the rows of this kind as they come, with their site
+    and epoch.
 
     Raises ChainProblem, NewerFormat, RowDamaged, StoreProblem, StoreUnavailable, psycopg.Error.
     """
@@ -121,13 +122,18 @@ def expected(
     segments = read = 0
     applied = {chain: at.seq for chain, at in positions(connection).items()}
     reached: dict[Chain, int] = {}
-    whole = True
+    listed: dict[Chain, list[Listed]] = {}
     for chain in chains(store):
         upto = max(applied.get(chain, 0), intents.position(connection, *chain).seq)
         reached[chain] = upto
-        listed = [one for one in objects(store, *chain) if int(one.path[-SEQ_DIGITS:]) <= upto]
-        whole = whole and len(listed) <= newest
-        for path, data in fetch(store, listed[-newest:]):
+        listed[chain] = [
+            one for one in objects(store, *chain) if int(one.path[-SEQ_DIGITS:]) <= upto
+        ]
+    out = left_out({chain: len(every) for chain, every in listed.items()}, newest)
+    whole = not any(out.values())
+    for chain, every in listed.items():
+        upto = reached[chain]
+        for path, data in fetch(store, every[out[chain] :]):
             found = opened(path, data, bodies=False)
             if isinstance(found, Closed):
                 break

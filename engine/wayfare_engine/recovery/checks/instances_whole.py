@@ -54,7 +54,7 @@ CHECK = Check(
     level=CheckLevel.BUSINESS,
     gate=True,
     cost=Cost.FULL,
-    guards="Every journey instance of the chains (of a long one, of the newest 20,000 segments) is "
+    guards="Every journey instance of the chains (of long ones, of the newest 20,000 segments) is "
     "here, where they left it, and no entry of a customer into a journey is there twice.",
     seen="The ids of the rows that are lost, older, changed or from nowhere, and the instances "
     "that are one entry.",

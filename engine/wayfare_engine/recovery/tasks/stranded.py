@@ -43,6 +43,7 @@ def recover_stranded(task: Task) -> Done:
             progress=task.progress("stranded rows recovered"),
             fence=task.fence,
         )
+        found = _of_this_loss(connection, found)
         waiting = _not_rebuilt(connection)
     facts = [tail.facts() for tail in found]
     rows = sum(tail.manifest.rows for tail in found)
@@ -55,6 +56,18 @@ def recover_stranded(task: Task) -> Done:
         figures,
         evidence=task.keep({"tails": facts, "rpo": figures["rpo"]}),
     )
+
+
+def _of_this_loss(connection: Connection[Any], found: list[Tail]) -> list[Tail]:
+    """Those that no acting site is known here to have merged: what earlier runs put back is theirs.
+    Of those without rows only that of the epoch that was held last."""
+    last = max((tail.manifest.epoch for tail in found), default=0)
+    return [
+        tail
+        for tail in found
+        if (tail.manifest.rows or tail.manifest.epoch == last)
+        and merged_in(connection, tail) is None
+    ]
 
 
 def reconcile(task: Task) -> Done:
@@ -176,9 +189,9 @@ def _asked(task: Task, found: list[Tail]) -> list[Tail]:
     """The tails that this run is about: those that its RecoverStranded named, else all."""
     spooled = task.step == "MergeSpooled"
     recovered = task.result_of("RecoverSpooled" if spooled else "RecoverStranded")
-    names = None if recovered is None else recovered.figures.get("tails")
-    if not names:
+    if recovered is None:
         return found
+    names = recovered.figures.get("tails") or ()
     return [tail for tail in found if tail.digest in {one["digest"] for one in names}]
 
 

@@ -14,9 +14,8 @@ from wayfare_engine.recovery.tasks.task import Done, Task
 from wayfare_engine.resources import RunKind, Verdict
 from wayfare_engine.runs import CheckResult
 
-
-#: Of each chain, how many of its last objects are read again while somebody waits for a site. Each
-#: older one was read, and held against the one before it, when this site applied it.
+#: Of all chains, how many of the newest objects are read again while somebody waits for a site.
+#: Each older one was read, and held against the one before it, when this site applied it.
 _CHAIN_OBJECTS: Mapping[RunKind | None, int] = {
     RunKind.FAILOVER: 500,
     RunKind.SWITCHOVER: 2_000,
