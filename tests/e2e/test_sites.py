@@ -107,9 +107,9 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
         )
         since = sites.sending(900)
         with callers.asking([sites.door]):
-            until(lambda: clock() > since + 25, seconds=60, what="a rate that can be seen")
+            until(lambda: clock() > since + 35, seconds=60, what="a rate that can be seen")
             with sites.cut(sites.east):
-                until(lambda: clock() > since + 25 + UNSHIPPED_SECONDS, what="rows to be lost")
+                until(lambda: clock() > since + 35 + UNSHIPPED_SECONDS, what="rows to be lost")
                 at = story.kill(sites.east)
         ended = sites.fail_over(sites.west, at)
         callers.wait_sent(since, 900, seconds=180)

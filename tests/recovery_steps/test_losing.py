@@ -61,6 +61,15 @@ def test_what_was_not_sealed_at_the_last_beat_and_what_came_since() -> None:
     assert found.basis == "Estimated"
 
 
+def test_a_night_before_the_load_began_says_nothing_of_its_rate() -> None:
+    """The segment before the last half minute is hours old; since then 100 rows a second."""
+    loaded = [Sealed(5000 + 100 * second, at(second)) for second in range(31)]
+    segments = [Sealed(5000, at(-7200)), *loaded[1:]]
+    found = told(segments=segments, sealed=8000, fault=38)
+    assert isinstance(found, Estimate)
+    assert found.rows == 800
+
+
 def test_rows_that_were_sealed_after_the_beat_are_not_lost() -> None:
     found = told(last_beat=beat(9, 880, 20), fault=10)
     assert isinstance(found, Estimate)

@@ -138,10 +138,12 @@ def estimated(
 
 
 def _rate(segments: Sequence[Sealed], known: int, since: datetime) -> float:
-    """Rows a second, from the first of the segments to what is known: silence counts."""
+    """Rows a second, over `RATE_SECONDS` before the last segment and up to what is known: silence
+    since then counts, and what was long before does not."""
     if not segments:
         return 0.0
-    seconds = (since - segments[0].at).total_seconds()
+    began = max(segments[0].at, segments[-1].at - timedelta(seconds=RATE_SECONDS))
+    seconds = (since - began).total_seconds()
     return 0.0 if seconds <= 0 else (known - segments[0].last) / seconds
 
 
