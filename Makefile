@@ -15,10 +15,11 @@ SCALE ?=
 SEED ?=
 RUNS ?=
 MINUTES ?=
+DRILLS ?=
 SENDS ?=
 KILLS ?=
 
-.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos chaos-lab chaos-recovery chaos-sends soak clean
+.PHONY: help setup packages test-packages demo demo-down rebuild test check format generate lock image lab-up lab-down bench chaos chaos-lab chaos-recovery chaos-sends soak soak-drills clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +87,9 @@ chaos-sends: test-packages ## many sends through workers that are killed (SENDS=
 
 soak: test-packages ## chaos with ever new seeds for MINUTES=60; every seed that fails is printed
 	@$(RUN) $(PY) -m tests.chaos.run --minutes $(or $(MINUTES),60) --keep-going $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak-drills: setup ## drills back to back beside a production that serves, on the lab of `make demo` (DRILLS=30)
+	@$(RUN) $(PY) -m tests.e2e.drills $(if $(DRILLS),--drills $(DRILLS)) $(ARGS)
 
 clean: ## remove build/ and .venv
 	@rm -rf build .venv

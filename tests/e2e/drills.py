@@ -6,8 +6,10 @@ production's. Latencies of a drill are held against those of the time just befor
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,12 +21,17 @@ import httpx
 
 from demo import outside
 from demo.cluster import ENGINE, NAMESPACE
+from demo.keys import make_key
 from demo.recovery import callers, story
 from demo.recovery.callers import Door
+from demo.steps import TOP
 from tests.e2e.sites import Sites
 from wayfare_engine.objectstore import open_store
 
 BETWEEN_SECONDS = 20.0
+P50_RATIO, P99_RATIO = 1.2, 2.0
+GROWS = {"Job of a run", "Pod of a run"}
+"""What each run adds by its nature: the Jobs of runs that are kept."""
 KINDS = (
     "jobs,pods,deployments,statefulsets,services,configmaps,secrets,networkpolicies,"
     "persistentvolumeclaims"
@@ -147,19 +154,43 @@ def _wait_asleep(sites: Sites) -> None:
 
 
 def _left(sites: Sites) -> Counter[str]:
-    """How many objects of each kind the standby's site has, those of kept runs left out, and how
-    many objects in the store are of no chain, snapshot, beacon or record of a run."""
+    """How many objects of each kind the standby's site has, those of kept runs left out, and the
+    folders of the store."""
     found: Counter[str] = Counter()
     for item in sites.west.get("-n", NAMESPACE, KINDS)["items"]:
         owners = {each["kind"] for each in item["metadata"].get("ownerReferences", ())}
         found[item["kind"] + (" of a run" if "RecoveryRun" in owners else "")] += 1
     store = open_store(f"s3://{sites.vault.bucket}/{ENGINE}", options=sites.vault.here)
-    for one in store.list(""):
-        top = one.path.split("/")[0]
-        found[f"store: {top}"] += 1
+    # What a drill keeps in the store is below a folder of its own.
+    found.update(f"store: {top}" for top in store.folders(""))
     return found
 
 
 def _deliveries() -> int:
     record = outside.record()
     return sum(record[way]["effects"] + record[way]["repeats"] for way in ("push", "mail"))
+
+
+def main() -> int:
+    """`make soak-drills DRILLS=30`, on the lab that `make demo` left; 1 when a bar is not held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--drills", type=int, default=30)
+    given = parser.parse_args()
+    log = TOP / "build" / "soak-drills.log"
+    _, key = make_key(Sites.of_demo("", log).east)
+    found = rehearse(Sites.of_demo(key, log), given.drills)
+    print(found.told())
+    first, last = found.left[0], found.left[-1]
+    grown = {kind: (first[kind], last[kind]) for kind in last if last[kind] > first[kind]}
+    print(f"more than after the first: {grown or 'nothing'}")
+    well = (
+        found.sent == 0
+        and set(grown) <= GROWS
+        and found.ratio("p50") <= P50_RATIO
+        and found.ratio("p99") <= P99_RATIO
+    )
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

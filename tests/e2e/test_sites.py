@@ -7,8 +7,6 @@ import pytest
 
 from demo import outside
 from demo.recovery import callers, story
-from tests.e2e import schedules
-from tests.e2e.drills import rehearse
 from tests.e2e.product import Product
 from tests.e2e.sites import Sites, clock
 from tests.servers.wait import until
@@ -19,8 +17,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 STRANDED = 10_000
 UNSHIPPED_SECONDS = 8
 """Less than the lease: sends go on until the site is lost, though nothing is shipped."""
-GROWS = {"store: journal", "store: runs", "store: evidence", "Job of a run", "Pod of a run"}
-"""What each run adds by its nature: records, and the Jobs of runs that are kept."""
 LAPSE_SECONDS = 12.0
 """The plan's lease."""
 
@@ -129,23 +125,3 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
 def _state(sites: Sites) -> str | None:
     found = sites.plan(sites.west).get("sites") or []
     return next((one.get("state") for one in found if one["name"] == "west"), None)
-
-
-def test_drills_back_to_back_disturb_nobody_and_leave_nothing(sites: Sites) -> None:
-    found = rehearse(sites, 3)
-    print(found.told())
-    for left in found.left:
-        print(dict(left))
-    assert found.sent == 0
-    first, last = found.left[0], found.left[-1]
-    grown = {kind: (first[kind], last[kind]) for kind in last if last[kind] > first[kind]}
-    assert set(grown) <= GROWS, grown
-    assert found.ratio("p50") <= 1.2
-    assert found.ratio("p99") <= 2.0
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_everything_is_as_promised_after_the_schedule_of_seed(sites: Sites, seed: int) -> None:
-    for act in schedules.schedule(seed):
-        print(act)
-    print(schedules.play(sites, seed))
