@@ -23,7 +23,9 @@ LAPSE_SECONDS = 12.0
 
 @pytest.fixture(scope="module")
 def both(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    return Sites.of_demo(product.key, tmp_path_factory.mktemp("sites") / "log")
+    found = Sites.of_demo(product.key, tmp_path_factory.mktemp("sites") / "log")
+    found.level()
+    return found
 
 
 @pytest.fixture
