@@ -96,9 +96,11 @@ def _ask(doors: Sequence[Door], asked: Asked, ending: threading.Event) -> None:
                 place = (place + 1) % len(doors)
 
 
-def plan_sends(door: Door, count: int, *, first_due: float = 0.0) -> float:
-    """Sends that come due one after the other from now on (`first_due` seconds later), at the site
-    that acts; when that was, in seconds since 1970."""
+def plan_sends(
+    door: Door, count: int, *, first_due: float = 0.0, spacing: float = SPACING_SECONDS
+) -> float:
+    """Sends that come due one after the other, `spacing` seconds apart, from now on (`first_due`
+    seconds later), at the site that acts; when that was, in seconds since 1970."""
     began, entry = time.time(), secrets.token_hex(4)
     sends: list[dict[str, Any]] = [
         {
@@ -107,8 +109,7 @@ def plan_sends(door: Door, count: int, *, first_due: float = 0.0) -> float:
             "key": f"{entry}-{number}",
             "content": {"text": f"A word for you, number {number}"},
             "due": (
-                datetime.fromtimestamp(began, UTC)
-                + timedelta(seconds=first_due + number * SPACING_SECONDS)
+                datetime.fromtimestamp(began, UTC) + timedelta(seconds=first_due + number * spacing)
             ).isoformat(),
         }
         for number in range(count)

@@ -79,11 +79,11 @@ class Player:
 
     def _until_all_is_done(self) -> None:
         run = self.run
-        until(self._all_ended, seconds=30, what="every send has an outcome", every=0.1)
+        until(self._all_ended, seconds=120, what="every send has an outcome", every=0.1)
         for name in ("sender-1", "sender-2"):
             while not self._end(name):
                 run.start(self.acting, name, epoch=run.epoch)
-                until(self._all_ended, seconds=30, what="every send has an outcome", every=0.1)
+                until(self._all_ended, seconds=120, what="every send has an outcome", every=0.1)
         until(self._all_sealed, seconds=20, what="every row is in the journal", every=0.1)
         self._end("sealer")
 

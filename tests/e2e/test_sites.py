@@ -59,7 +59,7 @@ def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites)
     callers; what it wrote and nobody else saw is put back row by row."""
     since = sites.sending(1_200)
     with sites.cut(sites.east) as at:
-        callers.plan_sends(sites.door, STRANDED, first_due=3600.0)
+        callers.plan_sends(sites.door, STRANDED, first_due=180.0, spacing=0.001)
         ended = sites.fail_over(sites.west, at)
         answer = httpx.post(
             f"{sites.door.url}/v1/decisions",
@@ -88,6 +88,8 @@ def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites)
     print(f"failback {story.whole(given_back):.1f} s, {told['rows']} rows were stranded")
     assert told["rows"] >= STRANDED
     assert told["unaccounted"] == 0
+    # Nothing of it is left for who comes next, and each took effect.
+    callers.wait_sent(since, 1_200 + STRANDED, seconds=600)
     assert outside.record()["both"] == []
 
 

@@ -180,7 +180,7 @@ def test_a_gate_and_its_approval_survive_the_operator(place: Place, tmp_path: Pa
             die_at(place, operator, point)
         operator.start()
         place.cluster.ready("approvals", "go-on")
-        until(lambda: "Verify" in place.jobs.commands(), what="the run goes on")
+        until(lambda: "CatchUp" in place.jobs.commands(), what="the run goes on")
     assert len(runs.approvals(place.store, place.plan, 1)) == 1
     assert effects(place)["attempts"]["Precheck"] == 1
 
