@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,9 +48,19 @@ def _turn(made: Stage, turn: str) -> None:
         bad.folder.switch(turn)
         planned[bad.channel] = set(made.plan_sends(bad.channel, 8, f"turn-{turn}", payload=PAYLOAD))
     for bad in made.channels.values():
+        more = itertools.count(1)
+        last = [time.monotonic()]
 
-        def met(bad: Bad = bad) -> bool:
-            return not planned[bad.channel].isdisjoint(bad.folder.keys("begun"))
+        def met(bad: Bad = bad, more: Iterator[int] = more, last: list[float] = last) -> bool:
+            mine = planned[bad.channel]
+            if not mine.isdisjoint(bad.folder.keys("begun")):
+                return True
+            # A host that dies takes what was on its way along: that is in doubt, and never begun.
+            if time.monotonic() - last[0] > 3:
+                entry = f"turn-{turn}-{next(more)}"
+                mine |= set(made.plan_sends(bad.channel, 2, entry, payload=PAYLOAD))
+                last[0] = time.monotonic()
+            return False
 
         until(met, seconds=60, what=f"{bad.name}: hand-overs to one that does: {turn}")
     made.decide()
