@@ -72,8 +72,8 @@ class OperatorSettings(BaseSettings):
         lease = info.data.get("lease_duration")
         if lease is not None and value >= lease:
             raise ValueError(
-                f"{value:g} s is not below WAYFARE_LEASE_DURATION ({lease} s): a leader that cannot "
-                "renew has to end before its Lease is free"
+                f"{value:g} s is not below WAYFARE_LEASE_DURATION ({lease} s): a leader that "
+                "cannot renew has to end before its Lease is free"
             )
         return value
 
