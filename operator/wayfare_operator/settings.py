@@ -7,8 +7,11 @@ import socket
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+#: By the leader election of the Kubernetes client, which refuses what is not so, too.
+_JITTER = 1.2
 
 
 class OperatorSettings(BaseSettings):
@@ -43,9 +46,13 @@ class OperatorSettings(BaseSettings):
         default_factory=lambda: f"{socket.gethostname()}_{os.getpid()}",
         description="This replica's name in the Lease.",
     )
-    lease_duration: int = Field(12, description="A Lease not renewed for this long is free.")
-    renew_deadline: float = Field(8, description="A leader that cannot renew for this long ends.")
-    retry_period: float = Field(1.5, description="Time between tries to take or renew the Lease.")
+    lease_duration: int = Field(12, ge=1, description="A Lease not renewed for this long is free.")
+    renew_deadline: float = Field(
+        8, ge=1, description="A leader that cannot renew for this long ends."
+    )
+    retry_period: float = Field(
+        1.5, ge=1, description="Time between tries to take or renew the Lease."
+    )
     debounce: float = Field(0.2, description="A burst of events becomes one compile.")
     poll: float = Field(0.5, description="How often a pending plan is looked at.")
     resync: float = Field(15, description="How often an engine with nothing pending is looked at.")
@@ -76,4 +83,26 @@ class OperatorSettings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(sorted({part.strip() for part in value.split(",") if part.strip()}))
+        return value
+
+    @field_validator("renew_deadline")
+    @classmethod
+    def _ends_in_time(cls, value: float, info: ValidationInfo) -> float:
+        lease = info.data.get("lease_duration")
+        if lease is not None and value >= lease:
+            raise ValueError(
+                f"{value:g} s is not below WAYFARE_LEASE_DURATION ({lease} s): a leader that "
+                "cannot renew has to end before its Lease is free"
+            )
+        return value
+
+    @field_validator("retry_period")
+    @classmethod
+    def _tries_in_time(cls, value: float, info: ValidationInfo) -> float:
+        deadline = info.data.get("renew_deadline")
+        if deadline is not None and _JITTER * value >= deadline:
+            raise ValueError(
+                f"{value:g} s leaves no second try within WAYFARE_RENEW_DEADLINE ({deadline:g} s): "
+                f"it has to be below {deadline / _JITTER:.1f} s"
+            )
         return value

@@ -48,25 +48,29 @@ def _turn(made: Stage, turn: str) -> None:
         bad.folder.switch(turn)
         planned[bad.channel] = set(made.plan_sends(bad.channel, 8, f"turn-{turn}", payload=PAYLOAD))
     for bad in made.channels.values():
-        more = itertools.count(1)
-        last = [time.monotonic()]
-
-        def met(bad: Bad = bad, more: Iterator[int] = more, last: list[float] = last) -> bool:
-            mine = planned[bad.channel]
-            if not mine.isdisjoint(bad.folder.keys("begun")):
-                return True
-            # A host that dies takes what was on its way along: that is in doubt, and never begun.
-            if time.monotonic() - last[0] > 3:
-                entry = f"turn-{turn}-{next(more)}"
-                mine |= set(made.plan_sends(bad.channel, 2, entry, payload=PAYLOAD))
-                last[0] = time.monotonic()
-            return False
-
-        until(met, seconds=60, what=f"{bad.name}: hand-overs to one that does: {turn}")
+        _until_begun(made, bad, turn, planned[bad.channel])
     made.decide()
     made.told()
     for bad in made.channels.values():
         bad.folder.switch("")
+
+
+def _until_begun(made: Stage, bad: Bad, turn: str, keys: set[str]) -> None:
+    """Until one of these sends was begun at the host. A host that dies takes along what was on its
+    way: where that is in doubt and never begun, others follow."""
+    planned_at, more = time.monotonic(), itertools.count(1)
+
+    def begun() -> bool:
+        nonlocal planned_at
+        if not keys.isdisjoint(bad.folder.keys("begun")):
+            return True
+        if time.monotonic() - planned_at > 3:
+            entry = f"turn-{turn}-{next(more)}"
+            keys.update(made.plan_sends(bad.channel, 2, entry, payload=PAYLOAD))
+            planned_at = time.monotonic()
+        return False
+
+    until(begun, seconds=60, what=f"{bad.name}: hand-overs to one that does: {turn}")
 
 
 def test_they_are_in_no_log(failed: tuple[Stage, Bad]) -> None:

@@ -24,8 +24,8 @@ MEGABYTE = 1_000_000
 JOURNEYS = 1300
 JOURNEY_BYTES = 8600
 QUICK_LEASE = {"LEASE_DURATION": "3", "RENEW_DEADLINE": "2", "RETRY_PERIOD": "1"}
-_DEFAULTS = {name: field.default for name, field in OperatorSettings.model_fields.items()}
-WORST_LAPSE = _DEFAULTS["lease_duration"] + 2 * _DEFAULTS["retry_period"]
+_DEFAULTS = OperatorSettings.model_construct()
+WORST_LAPSE = _DEFAULTS.lease_duration + 2 * _DEFAULTS.retry_period
 """Seconds: the last renewal is seen a retry late, and so is its lapse."""
 
 
