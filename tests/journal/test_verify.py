@@ -10,7 +10,7 @@ import pytest
 from tests.journal.making import BEGAN, PLAN, SITE, chain, put_chain, table
 from tests.servers.objects import ObjectServer
 from wayfare_engine.clock import now
-from wayfare_engine.journal.chain import chains, last_object, read
+from wayfare_engine.journal.chain import chains, last_object, left_out, read
 from wayfare_engine.journal.closing import close_chain
 from wayfare_engine.journal.problems import ChainProblem, NewerFormat
 from wayfare_engine.journal.segment import Closed, Segment, encode
@@ -240,3 +240,38 @@ def test_a_finding_says_what_and_where() -> None:
     problem = ChainProblem("journal/east/00000001/0000000000000001", "damaged", "why")
     assert str(problem) == "journal/east/00000001/0000000000000001: damaged: why"
     assert Finding(problem.path, problem.problem, problem.detail).path == problem.path
+
+
+def test_of_the_newest_objects_alone(journal: ObjectStore) -> None:
+    """What is older is counted as unread, and damage in it is not found; in what is read it is."""
+    whole = verify(journal, plan=PLAN, newest=3)
+    [east] = whole.chains
+    assert whole.ok
+    assert (east.objects, east.unread, east.rows, east.last) == (3, 2, 75, 125)
+
+    journal.put(path(1), body(journal, 1)[:-1])
+    assert verify(journal, plan=PLAN, newest=3).ok
+    assert not verify(journal, plan=PLAN, newest=4).ok
+    journal.put(path(2), body(journal, 2)[:-1])
+    assert not verify(journal, plan=PLAN, newest=3).ok
+
+
+@pytest.mark.parametrize(
+    ("most", "unread"),
+    [
+        (None, [0, 0, 0, 0]),
+        (100, [0, 0, 0, 0]),
+        (30, [5, 0, 0, 0]),  # the oldest chain is the first that is not read whole
+        (21, [8, 4, 0, 0]),
+        (20, [8, 5, 0, 0]),
+        (8, [8, 8, 7, 0]),  # of each chain its end
+        (1, [9, 9, 9, 4]),
+        (0, [10, 10, 10, 5]),
+    ],
+)
+def test_the_newest_objects_are_counted_over_all_chains(
+    most: int | None, unread: list[int]
+) -> None:
+    order = [("west", 1), ("east", 2), ("west", 3), ("east", 4)]
+    counts = dict(zip(order, [10, 10, 10, 5], strict=True))
+    assert left_out(counts, most) == dict(zip(order, unread, strict=True))

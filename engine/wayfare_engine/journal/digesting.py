@@ -22,6 +22,7 @@ from wayfare_engine.journal.unsealed_rows import unsealed_rows
 from wayfare_engine.objectstore import ObjectStore, StoreProblem
 from wayfare_engine.projections.digests import Digest, DigestDamaged, Document, write
 from wayfare_engine.projections.digests.hashing import prepare
+from wayfare_engine.projections.digests.reading import Read
 from wayfare_engine.projections.digests.writing import Progress
 
 #: A comparison reads thousands of small ranges, near each other: a request for each took 11 ms.
@@ -104,24 +105,30 @@ def opened_in_store(store: ObjectStore, path: str) -> Digest:
     size = store.size(path)
     if size is None:
         raise DigestDamaged(f"{path} in {store.url}", "it is not there")
+    return Digest(path, in_blocks(lambda start, length: store.get_range(path, start, length), size))
+
+
+def in_blocks(read: Read, size: int, *, block: int = _BLOCK) -> Read:
+    """`read` of an object of `size` bytes, asked for whole blocks alone, each of which is kept for
+    the next reads of it; None where `read` says None. What lies behind the end is left out."""
 
     @lru_cache(maxsize=_MOST_BLOCKS)
-    def block(number: int) -> bytes | None:
-        start = number * _BLOCK
-        return store.get_range(path, start, min(_BLOCK, size - start))
+    def one(number: int) -> bytes | None:
+        start = number * block
+        return read(start, min(block, size - start))
 
-    def read(start: int, length: int) -> bytes | None:
+    def joined(start: int, length: int) -> bytes | None:
         end = min(start + length, size)
         found = bytearray()
-        for number in range(start // _BLOCK, -(-end // _BLOCK)):
-            one = block(number)
-            if one is None:
+        for number in range(start // block, -(-end // block)):
+            part = one(number)
+            if part is None:
                 return None
-            first = number * _BLOCK
-            found += one[max(0, start - first) : end - first]
+            first = number * block
+            found += part[max(0, start - first) : end - first]
         return bytes(found)
 
-    return Digest(path, read)
+    return joined
 
 
 def put(store: ObjectStore, path: str, file: Path) -> None:
