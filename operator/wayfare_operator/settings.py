@@ -73,6 +73,11 @@ class OperatorSettings(BaseSettings):
     recovery_idle_poll_seconds: float = Field(
         5, gt=0, description="How often the store is looked at while none is."
     )
+    recovery_take_back_seconds: float = Field(
+        60,
+        gt=0,
+        description="A planned move whose target says nothing for so long is taken back.",
+    )
     recovery_step_seconds: float | None = Field(
         None, gt=0, description="The most that an attempt of any step may take; else its own."
     )

@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 
-import psycopg
 import pytest
 
 from tests.catchup.databases import tables
@@ -19,15 +18,19 @@ from tests.recovery_steps.test_kills import AFTER, EVIDENCE, TAKE, ended, killed
 from tests.servers.wait import until
 from wayfare_engine import runs
 from wayfare_engine.clock import now
+from wayfare_engine.facts.spool import put_back
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.lease import Holder
 from wayfare_engine.lease.epochs import history
+from wayfare_engine.ledger import LedgerRow
 from wayfare_engine.ledger.append import COPY_SPOOLED, TYPES
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
 from wayfare_engine.outbox import quiesce
 from wayfare_engine.recovery.tasks.going_on import turn_of
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import Run
+
+ACTING = ("lease.take.waited", "lease.take.before_act", "lease.take.acting")
 
 
 def both_there(sites: Sites) -> Run:
@@ -41,6 +44,16 @@ def both_there(sites: Sites) -> Run:
     return run
 
 
+def put_aside(sites: Sites, count: int) -> list[LedgerRow]:
+    """What the engine of east answers after the fence: it has nowhere to write but here."""
+    answered = rows(count, epoch=1)
+    with sites.connect("east") as east, east.cursor().copy(COPY_SPOOLED.encode()) as copy:
+        copy.set_types(TYPES)
+        for row in answered:
+            copy.write_row(row)
+    return answered
+
+
 def test_a_switchover_whose_steps_are_killed_everywhere(sites: Sites, spare: str) -> None:
     run = both_there(sites)
     around = ("recovery.task.claimed", *AFTER[:2])
@@ -50,8 +63,7 @@ def test_a_switchover_whose_steps_are_killed_everywhere(sites: Sites, spare: str
         killed(sites, run, "east", "Seal", around)
         ended(sites, run, "east", "Seal")
     ended(sites, run, "west", "CatchUpFinal")
-    acting = ("lease.take.waited", "lease.take.before_act", "lease.take.acting")
-    killed(sites, run, "west", "TransferEpoch", ("recovery.task.claimed", *TAKE, *acting))
+    killed(sites, run, "west", "TransferEpoch", ("recovery.task.claimed", *TAKE, *ACTING))
     killed(sites, run, "west", "TransferEpoch", EVIDENCE)
     ended(sites, run, "west", "TransferEpoch")
 
@@ -147,6 +159,63 @@ def test_abandoned_after_the_seal_the_old_site_goes_on(sites: Sites) -> None:
         assert site_epoch(east).active
 
 
+def test_a_site_whose_moves_target_is_gone_goes_on_under_an_epoch_of_its_own(
+    sites: Sites, spare: str
+) -> None:
+    """It was only asked to stop, and had rows that were in no segment: they are not stranded. What
+    it answered meanwhile is put back, and the target comes too late."""
+    run = both_there(sites)
+    sites.do(run, "east", "Quiesce")
+    answered = put_aside(sites, 7)
+    with sites.sealing("east"):
+        killed(sites, run, "east", "TakeBack", ("recovery.task.claimed", *TAKE, *ACTING))
+        killed(sites, run, "east", "TakeBack", AFTER[:2])
+        ended(sites, run, "east", "TakeBack")
+    taken = [
+        (held.lease.epoch, held.lease.site, held.lease.run) for held in history(sites.store, PLAN)
+    ]
+    assert taken == [(1, "east", None), (2, "east", run.number)]
+    assert put_back(sites.dsn("east"), 2) == len(answered)
+    sites.write("east", 5, 4)
+    sites.seal("east")
+    assert {row.id.hex for row in answered} <= ledger_ids(sites, "east")
+    assert not ledger_ids(sites, "east") - sealed_ids(sites), "a row is stranded"
+    catch_up(spare, sites.store, plan=PLAN)
+    catch_up(sites.dsn("west"), sites.store, plan=PLAN)
+    assert tables(sites.dsn("east")) == tables(sites.dsn("west")) == tables(spare)
+
+
+def test_of_the_target_and_the_old_site_one_has_the_next_epoch(sites: Sites) -> None:
+    run = both_there(sites)
+    sites.do(run, "east", "Quiesce")
+    with sites.sealing("east"):
+        sites.do(run, "east", "Seal")
+        sites.do(run, "west", "CatchUpFinal")
+        sites.do(run, "east", "TakeBack")
+    assert sites.attempt(run, "west", "TransferEpoch").returncode == 1
+    assert "the epoch has moved meanwhile" in sites.failure(run, "TransferEpoch").summary
+
+    sites.end(run)
+    again = sites.begin(RunKind.SWITCHOVER, "west")
+    sites.do(again, "west", "CatchUp")
+    sites.do(again, "east", "Quiesce")
+    with sites.sealing("east"):
+        sites.do(again, "east", "Seal")
+        sites.do(again, "west", "CatchUpFinal")
+        sites.do(again, "west", "TransferEpoch")
+        assert sites.attempt(again, "east", "TakeBack").returncode == 1
+    assert "only a Failover takes it from there" in sites.failure(again, "TakeBack").summary
+    with sites.connect("east") as east:
+        assert not site_epoch(east).active
+
+
+def test_a_site_that_let_go_of_nothing_takes_nothing_back(sites: Sites) -> None:
+    run = both_there(sites)
+    sites.do(run, "east", "TakeBack")
+    assert [held.lease.epoch for held in history(sites.store, PLAN)] == [1]
+    sites.write("east", 5, 4)
+
+
 def test_nothing_is_quiesced_at_a_site_that_does_not_act(sites: Sites) -> None:
     run = both_there(sites)
     assert sites.attempt(run, "west", "Quiesce").returncode == 1
@@ -180,15 +249,7 @@ def test_what_was_answered_after_the_seal_is_merged_at_the_new_site(
     sites.do(run, "east", "Quiesce")
     with sites.sealing("east"):
         sites.do(run, "east", "Seal")
-    # The engine of east goes on answering; it has nowhere to write but here.
-    answered = rows(7, epoch=1)
-    with (
-        psycopg.connect(sites.dsn("east"), autocommit=True) as east,
-        east.cursor().copy(COPY_SPOOLED.encode()) as copy,
-    ):
-        copy.set_types(TYPES)
-        for row in answered:
-            copy.write_row(row)
+    answered = put_aside(sites, 7)
     sites.do(run, "west", "CatchUpFinal")
     sites.do(run, "west", "TransferEpoch")
 

@@ -292,6 +292,12 @@ class Reason(StrEnum):
     )
     DRILL_OVERRAN = "DrillOverran", "RecoveryPlan", "A drill goes on for too long."
     DRILL_SKIPPED = "DrillSkipped", "RecoveryPlan", "A scheduled drill did not start; why is said."
+    TAKING_BACK = (
+        "TakingBack",
+        "RecoveryPlan",
+        "The target of a planned move is silent: this site, which stopped for it, goes on.",
+    )
+    TOOK_BACK = "TookBack", "RecoveryPlan", "This site goes on after such a move; how is said."
     DRILL_STARTED = "DrillStarted", "RecoveryPlan", "A scheduled drill was started."
     WITHIN_OBJECTIVES = (
         "WithinObjectives",

@@ -59,11 +59,12 @@ class Skip(StrEnum):
 
 class Undo(StrEnum):
     """What takes the effect of a step back when the run is abandoned before its point of no
-    return."""
+    return. TakeBack is not asked for: the old site makes it when the target is gone."""
 
     SLEEP = "Sleep"
     RESUME = "Resume"
     CLEANUP = "Cleanup"
+    TAKE_BACK = "TakeBack"
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ import msgspec
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.objectstore import ObjectStore, paths
+from wayfare_engine.resources.phases import NO_RETURN
 from wayfare_engine.runs.objects import put_once, read
 from wayfare_engine.runs.problems import RecordDamaged
-from wayfare_engine.runs.records import ApprovalRecord, Attempt, Outcome, StepResult
+from wayfare_engine.runs.procedures import Undo
+from wayfare_engine.runs.records import ApprovalRecord, Attempt, Outcome, Run, StepResult
 
 _before_attempt = crash_point("runs.attempt.before_put", "nothing yet: the attempt comes next")
 _after_attempt = crash_point("runs.attempt.put", "the attempt is in the store")
@@ -82,6 +84,15 @@ def read_failure(
     path = paths.step_failure(plan, run, step, attempt)
     found = read(store, path, StepResult)
     return None if found is None else _checked(found, path, run, step, attempt)
+
+
+def past_return(store: ObjectStore, run: Run) -> bool:
+    """Whether the step of the run was begun from which there is no way back, for the right to act
+    may have moved. It has not when the old site took its epoch back: then it never will."""
+    step = NO_RETURN[run.kind]
+    if step is None or not store.exists(paths.step_attempt(run.plan, run.number, step, 1)):
+        return False
+    return not store.exists(paths.step_result(run.plan, run.number, Undo.TAKE_BACK))
 
 
 def _checked(found: _T, path: str, run: int, step: str, attempt: int | None) -> _T:

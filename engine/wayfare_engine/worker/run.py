@@ -168,7 +168,7 @@ async def _in_a_thread(state: WorkerState, work: Following | Keeping) -> None:
 
 async def _put_back(state: WorkerState) -> None:
     """Rows that were put aside while this site did not hold its epoch, and holds it again, go into
-    the ledger. A site that holds it under a later number has a merge for that."""
+    the ledger. Where another site held one in between, there is a merge for that."""
     while True:
         view = state.standing.view
         if view is not None and view.holds:

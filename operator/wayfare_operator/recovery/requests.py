@@ -44,6 +44,7 @@ from wayfare_operator.recovery.steps.contract import (
     Told,
 )
 from wayfare_operator.recovery.stores import OpenRun, call
+from wayfare_operator.recovery.taking_back import take_back
 
 log = structlog.get_logger(__name__)
 
@@ -108,6 +109,8 @@ async def _serve(world: World, place: Place, run: Run) -> float:
     )
     _changed(world, place.plan, run.plan, mirrored)
     keys = world.recovery.keys
+    if await take_back(world, place, run, view):
+        return world.settings.recovery_poll_seconds
     if keys is not None:
         for asked in await call(requests, place.store, keys, run):
             if asked.answer is None and asked.request.to_site == world.settings.site:
@@ -133,9 +136,10 @@ async def _do(
         began_at=request.at,
         results={name: each.result for name, each in view.steps.items() if each.result},
     )
-    if view.abandoned is not None and request.what != Undo.RESUME:
+    if view.given_up and request.what != Undo.RESUME:
         ended = await task.end_jobs(step)
-        progress: Progress = Failed("the run was abandoned") if ended else Going("ending")
+        why = "this site took its epoch back" if view.taken_back else "the run was abandoned"
+        progress: Progress = Failed(why) if ended else Going("ending")
     elif view.step(request.step).attempt > request.attempt:
         progress = Failed("a later attempt of the step began")
     else:
@@ -200,7 +204,7 @@ async def _own(world: World, place: Place, run: Run) -> float:
     driver = Driver(world, place.store, place.plan, place.engine, run, place.plan)
     known = world.recovery.known.setdefault((run.plan, run.number), {})
     view = await call(load, place.store, run, known)
-    if view.abandoned is None and driver.table.may_abandon(view.begun):
+    if not view.given_up and driver.table.may_abandon(view.begun):
         record = ApprovalRecord(
             run=run.number,
             number=1,

@@ -15,6 +15,7 @@ from wayfare_engine.resources import (
     RunKind,
     RunState,
     Verdict,
+    parse_duration,
 )
 from wayfare_engine.runs import (
     LostPart,
@@ -43,6 +44,7 @@ from wayfare_operator.recovery.run_machine import (
 )
 from wayfare_operator.recovery.run_status import rejected_status, run_status, waiting_status
 from wayfare_operator.recovery.run_view import load
+from wayfare_operator.recovery.steps.precheck import STALE_SECONDS
 from wayfare_operator.recovery.stores import call, plan_id
 from wayfare_operator.status import condition, status
 
@@ -206,8 +208,9 @@ async def _supersede(
     """End an open run that nobody can finish, for a Failover with a statement, which is the way on
     then. Whether it was ended.
 
-    At the other site that is one that failed after its point of no return; at this one, a planned
-    move that was abandoned when the other site was lost and can no longer be told to go on.
+    At the other site that is one that failed after its point of no return, or whose operator says
+    nothing any more; at this one, a planned move that was abandoned when the other site was lost
+    and can no longer be told to go on.
     """
     if RunKind(resource.spec.kind) is not RunKind.FAILOVER or resource.spec.statement is None:
         return False
@@ -222,9 +225,11 @@ async def _supersede(
         state, at = RunState.ABANDONED, f"{Undo.RESUME} at the other site"
     else:
         following = next_of(view, table, world.now())
-        if table.may_abandon(view.begun) or not isinstance(following, Wait):
+        stuck = isinstance(following, Wait) or _silent(world, place, open_run.target)
+        if view.given_up or table.may_abandon(view.begun) or not stuck:
             return False
-        state, at = RunState.FAILED, following.steps[0]
+        state = RunState.FAILED
+        at = next((step.name for step in reversed(table.steps) if step.name in view.begun), "?")
     end = RunEnd(
         run=open_run.number,
         state=state,
@@ -237,6 +242,15 @@ async def _supersede(
     end = await call(with_evidence, place.store, view, end)
     await call(put_end, place.store, open_run.plan, end)
     return True
+
+
+def _silent(world: World, place: Place, site: str) -> bool:
+    """Whether the site's operator has said nothing new for as long as Precheck waits for it."""
+    metadata = place.plan.metadata
+    memory = world.plans.get((metadata.namespace, metadata.name))
+    age = memory.reader.beacon_age(site) if memory is not None else None
+    ttl = parse_duration(place.plan.spec.lease.ttl).total_seconds()
+    return age is not None and age >= max(STALE_SECONDS, ttl)
 
 
 def approvals_of(world: World, run: RecoveryRun) -> list[Approval]:

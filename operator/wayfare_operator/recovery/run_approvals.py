@@ -22,6 +22,8 @@ def judge(approval: Approval, view: RunView, procedure: Procedure) -> Judged:
         return Judged(False, f"run {view.run.name} has ended: {view.end.state}")
     if view.abandoned is not None:
         return Judged(False, f"run {view.run.name} was abandoned already")
+    if view.taken_back:
+        return Judged(False, f"run {view.run.name} ends: the other site took its epoch back")
     step = next((each for each in procedure.steps if each.name == spec.step), None)
     if step is None:
         known = ", ".join(procedure_step.name for procedure_step in procedure.steps)

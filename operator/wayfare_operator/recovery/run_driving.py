@@ -143,7 +143,7 @@ class Driver:
             end = await call(with_evidence, self.store, view, end)
             await call(put_end, self.store, self.run.plan, end)
             return True
-        if view.abandoned is not None and not await end_jobs(self._context(view, _ALL)):
+        if view.given_up and not await end_jobs(self._context(view, _ALL)):
             return False
         written = await asyncio.gather(*(self._make(view, part) for part in following.parts))
         return any(written)

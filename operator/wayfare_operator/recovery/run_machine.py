@@ -150,6 +150,10 @@ def next_of(view: RunView, procedure: Procedure, now: datetime) -> Next:
     if view.abandoned is not None:
         why = f"abandoned by {view.abandoned.approver}: {view.abandoned.reason}"
         return _undo(view, procedure, now) or Finish(RunState.ABANDONED, why)
+    if view.taken_back:
+        took = view.step(Undo.TAKE_BACK).result
+        why = f"taken back: {took.summary if took is not None else ''}"
+        return _undo(view, procedure, now) or Finish(RunState.FAILED, why)
     drill = procedure.kind is RunKind.DRILL
     done = {step.name for step in procedure.steps if _over(view, step.name, drill=drill)}
     ready = procedure.ready(done)
@@ -197,7 +201,7 @@ def _gave_up(view: RunView, waiting: Sequence[str], now: datetime) -> bool:
 
 def _finish(view: RunView, procedure: Procedure) -> Finish:
     bars = [
-        f"{step.name}: {check.name}"
+        f"{step.name}: {check.name} ({check.message})"
         for step in procedure.steps
         if standing(view, step.name) is Standing.BARRED
         for told in (view.step(step.name).told,)
@@ -205,17 +209,17 @@ def _finish(view: RunView, procedure: Procedure) -> Finish:
         for check in barred(told)
     ]
     if bars:
-        return Finish(RunState.FAILED, f"every step was made; not passed: {', '.join(bars)}")
+        return Finish(RunState.FAILED, f"every step was made; not passed: {'; '.join(bars)}")
     return Finish(RunState.SUCCEEDED, "every step succeeded")
 
 
 def left_to_undo(view: RunView, procedure: Procedure) -> Undo | None:
     """What an abandoned run takes back next; None when nothing is left."""
     left = (undo for undo in procedure.to_undo(view.begun) if view.step(undo).result is None)
-    return next(left, None)
+    return next((undo for undo in left if undo is not Undo.RESUME or not view.taken_back), None)
 
 
-_UNDO_TIMEOUT = 900.0
+UNDO_TIMEOUT = 900.0
 UNDO_BY = {Undo.CLEANUP: By.OPERATOR, Undo.SLEEP: By.OPERATOR, Undo.RESUME: By.OTHER_SITE}
 
 
@@ -232,4 +236,4 @@ def _undo(view: RunView, procedure: Procedure, now: datetime) -> Perform | None:
         attempt += 1
     elif failed is not None:
         return Perform(())
-    return Perform((Part(name, attempt, UNDO_BY[undo], _UNDO_TIMEOUT),))
+    return Perform((Part(name, attempt, UNDO_BY[undo], UNDO_TIMEOUT),))

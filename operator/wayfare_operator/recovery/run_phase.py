@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
-from wayfare_engine.objectstore import ObjectStore, paths
+from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.resources import Phase, RunState
-from wayfare_engine.resources.phases import NO_RETURN, End, RunTrace, phase_of
+from wayfare_engine.resources.phases import End, RunTrace, phase_of
 from wayfare_engine.runs import Run, read_end, read_run
+from wayfare_engine.runs.steps import past_return
 
 _ENDS = {
     RunState.SUCCEEDED: End.SUCCEEDED,
@@ -38,6 +39,4 @@ def _trace(store: ObjectStore, plan: str, number: int) -> RunTrace | None:
     found, end = read_run(store, plan, number), read_end(store, plan, number)
     if found is None or end is None:
         return None
-    step = NO_RETURN[found.kind]
-    begun = step is not None and store.exists(paths.step_attempt(plan, number, step, 1))
-    return RunTrace(found.kind, begun, _ENDS[end.state])
+    return RunTrace(found.kind, past_return(store, found), _ENDS[end.state])

@@ -97,7 +97,7 @@ def _steps(
 ) -> list[Object]:
     named = [str(step.name) for step in procedure.steps]
     others = [name for name in view.steps if name not in named]
-    over = view.end is not None or view.abandoned is not None
+    over = view.end is not None or view.given_up
     return [_one(view, name, messages, over=over) for name in (*named, *sorted(others))]
 
 
@@ -189,7 +189,7 @@ def _condition(view: RunView, following: Next, messages: Mapping[str, str]) -> C
         said = [
             f"{part.step}: {messages.get(part.step) or 'under way'}" for part in following.parts
         ]
-        undone = view.abandoned is not None
+        undone = view.given_up
         reason = Reason.ABANDONING if undone else Reason.RUN_UNDER_WAY
         return Condition(False, reason, "; ".join(said) or "cleaning up", progressing=True)
     return Condition(False, Reason.RUN_UNDER_WAY, "it is being ended", progressing=True)

@@ -13,6 +13,7 @@ from typing import Any
 from wayfare_engine.objectstore import ObjectStore, paths
 from wayfare_engine.resources import Verdict
 from wayfare_engine.runs import lock, steps
+from wayfare_engine.runs.procedures import Undo
 from wayfare_engine.runs.records import (
     ApprovalRecord,
     Attempt,
@@ -71,6 +72,16 @@ class RunView:
     def abandoned(self) -> ApprovalRecord | None:
         """The decision to abandon the run."""
         return next((each for each in self.approvals if each.decision is Decision.ABANDON), None)
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether the old site of a planned move took its epoch back: the target was gone."""
+        return self.step(Undo.TAKE_BACK).result is not None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the run does nothing more but take back what it did."""
+        return self.abandoned is not None or self.taken_back
 
     def decided(self, step: str, attempt: int, decision: Decision) -> ApprovalRecord | None:
         """A decision of that kind about that attempt."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wayfare_engine.objectstore import ObjectStore, paths
+from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.marker import check
 from wayfare_engine.resources import Phase, RunState
-from wayfare_engine.resources.phases import NO_RETURN, End, RunTrace, phase_of
+from wayfare_engine.resources.phases import End, RunTrace, phase_of
 from wayfare_engine.runs import (
     Beacon,
     Run,
@@ -117,10 +117,7 @@ class StoreReader:
 
     def _trace(self, store: ObjectStore, run: Run) -> RunTrace:
         end = lock.read_end(store, self.plan, run.number)
-        step = NO_RETURN[run.kind]
-        begun = step is not None and store.exists(
-            paths.step_attempt(self.plan, run.number, step, 1)
-        )
+        begun = steps.past_return(store, run)
         trace = RunTrace(run.kind, begun, None if end is None else _ENDS[end.state])
         if run.target == self.here:
             for name in ("CatchUp", "CatchUpFinal"):

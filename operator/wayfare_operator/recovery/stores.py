@@ -68,6 +68,8 @@ class Recovery:
     """Runs, by uid, whose step Wake found something asleep."""
     beacons: dict[tuple[str, str], Watch[Beacon]] = field(default_factory=dict)
     """How long the newest beacon of a site has been the newest, by plan and site."""
+    moves: dict[tuple[str, int], Watch[Any]] = field(default_factory=dict)
+    """How long nothing has happened in a planned move away from here, by plan and number."""
     ended: dict[str, dict[int, RunTrace]] = field(default_factory=dict)
     """What the phase follows from, by plan and number of the run."""
     beats: dict[tuple[str, str], Watch[SeenBeat]] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class Recovery:
         """Drop what was read of the plan's runs: none is open."""
         for key in [key for key in self.known if key[0] == plan]:
             del self.known[key]
+        for move in [move for move in self.moves if move[0] == plan]:
+            del self.moves[move]
         self.probe_keys.clear()
 
     def saw(self, plan: str, run: OpenRun | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from wayfare_engine.clock import now
 from wayfare_engine.lease import highest
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import Keys
+from wayfare_operator.recovery.steps.precheck import STALE_SECONDS
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
 
@@ -86,6 +88,13 @@ def both(
         ):
             east.make_engine()
             yield Both(place, east, at_west, at_east)
+
+
+def reasons(place: Place) -> set[str]:
+    """Of the events at a site."""
+    path = place.cluster.path("events", "", "/apis/events.k8s.io/v1")
+    found = place.cluster.server.send("GET", path).body["items"]
+    return {each["reason"] for each in found}
 
 
 @contextlib.contextmanager
@@ -214,6 +223,75 @@ def test_a_site_that_is_lost_while_it_hands_over_can_be_taken_over_from(both: Bo
     held = highest(both.west.store, both.west.plan)
     assert held is not None
     assert (held.site, held.epoch) == ("west", 2)
+
+
+def test_a_site_whose_moves_target_is_lost_goes_on_by_itself(both: Both) -> None:
+    """Nobody has to be there for that; the run ends when its operator is back, and the next one
+    moves the work."""
+    both.east_operator.start(WAYFARE_RECOVERY_TAKE_BACK_SECONDS="4")
+    both.west_operator.start()
+    both.west.jobs.alone = True
+    both.west.jobs.held = lambda job: job.startswith("move-transfer-epoch")
+    both.west.run("move", "Switchover")
+    until(
+        lambda: both.west.steps("move").get("TransferEpoch") == "Running",
+        seconds=120,
+        what="all is sealed and caught up with",
+    )
+    both.west_operator.kill()
+    until(
+        lambda: runs.read_result(both.west.store, both.west.plan, 1, "TakeBack"),
+        seconds=60,
+        what="east goes on",
+    )
+    held = highest(both.west.store, both.west.plan)
+    assert held is not None
+    assert (held.site, held.epoch) == ("east", 2)
+    with psycopg.connect(both.east.databases["east"].dsn, autocommit=True) as connection:
+        row = connection.execute("SELECT held, state FROM wayfare.site_epoch").fetchone()
+    assert row == (True, "Normal")
+    until(
+        lambda: {"TakingBack", "TookBack"} <= reasons(both.east),
+        what="the plan's events say so",
+    )
+
+    both.west.jobs.held = lambda job: False
+    both.west_operator.start()
+    status = both.west.wait_state("move", "Succeeded", "Failed", "Abandoned", seconds=120)
+    assert status["state"] == "Failed", json.dumps(status, indent=1)
+    assert "taken back" in json.dumps(status["conditions"])
+    assert both.requests() == ["Quiesce", "Seal"]
+    both.west.run("again", "Switchover")
+    status = both.west.wait_state("again", "Succeeded", "Failed", "WaitingForApproval", seconds=120)
+    assert status["state"] == "Succeeded", json.dumps(status, indent=1)
+    west, east = (tables(both.west.databases[site].dsn) for site in ("west", "east"))
+    assert west == east
+
+
+def test_a_target_that_is_lost_once_it_has_the_epoch_can_be_taken_over_from(both: Both) -> None:
+    """Its run would go on for ever: a Failover with a statement at the old site ends it."""
+    both.east_operator.start()
+    both.west_operator.start()
+    both.west.jobs.alone = True
+    both.west.run("move", "Switchover")
+    until(
+        lambda: runs.read_result(both.west.store, both.west.plan, 1, "TransferEpoch"),
+        seconds=120,
+        what="west has the epoch",
+    )
+    both.west_operator.kill()
+    both.east.run("too-soon", "Failover", statement={"text": STATEMENT})
+    assert both.east.wait_state("too-soon", "Rejected", "Succeeded")["state"] == "Rejected"
+    time.sleep(STALE_SECONDS)
+    both.east.run("take-over", "Failover", statement={"text": STATEMENT})
+    status = both.east.wait_state("take-over", "Succeeded", "Failed", "Rejected", seconds=120)
+    assert status["state"] == "Succeeded", json.dumps(status, indent=1)
+    held = highest(both.west.store, both.west.plan)
+    assert held is not None
+    assert (held.site, held.epoch) == ("east", 3)
+    both.west_operator.start()
+    moved = both.west.wait_state("move", "Failed", seconds=60)
+    assert "take-over goes on instead" in json.dumps(moved["conditions"])
 
 
 def test_what_is_not_signed_with_the_key_is_not_obeyed(both: Both) -> None:

@@ -33,6 +33,7 @@ STEPS: dict[str, str] = {
     "TransferEpoch": f"{_HERE}.taking:transfer_epoch",
     "RecoverSpooled": f"{_HERE}.standing_down:recover_spooled",
     "Resume": f"{_HERE}.quieting:resume_site",
+    "TakeBack": f"{_HERE}.taking_back:take_back",
     "RecoverStranded": f"{_HERE}.stranded:recover_stranded",
     "Reconcile": f"{_HERE}.stranded:reconcile",
     "MergeSpooled": f"{_HERE}.stranded:reconcile",

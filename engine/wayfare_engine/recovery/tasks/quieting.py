@@ -61,21 +61,7 @@ def seal_site(task: Task) -> Done:
     many rows each table has."""
     task.needed("Quiesce")
     with task.connected() as connection:
-        deadline = task.monotonic() + SEAL_SECONDS
-        left = -1
-        while not (found := quiesce.sealed(connection, task.site)).done:
-            if found.unsealed != left:
-                left = found.unsealed
-                deadline = task.monotonic() + SEAL_SECONDS
-                task.moved()
-            if task.monotonic() > deadline:
-                raise StepFailed(
-                    f"{found.unsealed:,} rows of {task.site} are in no segment, and nothing was "
-                    f"sealed for {SEAL_SECONDS:.0f} s: is a worker of this site running, and does "
-                    "it reach the object store? `wayfare journal status` says what keeps it",
-                    {"unsealed": found.unsealed},
-                )
-            task.sleep(_LOOK_SECONDS)
+        found = until_sealed(task, connection)
         counted = counting.counts(connection)
     seq, digest = _end(task, found.epoch)
     if seq != found.seq:
@@ -91,6 +77,27 @@ def seal_site(task: Task) -> Done:
         "counts": counted,
     }
     return Done(f"{task.site}/{found.epoch} is sealed to its end, {seq:,} rows", figures)
+
+
+def until_sealed(task: Task, connection: Connection[Any]) -> quiesce.SealedTo:
+    """Wait until every row that was written before the fence is in the store. Raises StepFailed
+    when nothing moves any more."""
+    deadline = task.monotonic() + SEAL_SECONDS
+    left = -1
+    while not (found := quiesce.sealed(connection, task.site)).done:
+        if found.unsealed != left:
+            left = found.unsealed
+            deadline = task.monotonic() + SEAL_SECONDS
+            task.moved()
+        if task.monotonic() > deadline:
+            raise StepFailed(
+                f"{found.unsealed:,} rows of {task.site} are in no segment, and nothing was "
+                f"sealed for {SEAL_SECONDS:.0f} s: is a worker of this site running, and does "
+                "it reach the object store? `wayfare journal status` says what keeps it",
+                {"unsealed": found.unsealed},
+            )
+        task.sleep(_LOOK_SECONDS)
+    return found
 
 
 def resume_site(task: Task) -> Done:

@@ -42,7 +42,7 @@ def take_epoch(task: Task) -> Done:
         grounds: Grounds | None = None
         if ours is None and before is not None:
             grounds = _grounds(task, before, epoch)
-        taking = _taking(task, connection, epoch, grounds)
+        taking = taking_of(task, connection, epoch, grounds)
         taking.take()
         assert taking.lease is not None
         task.say(f"epoch {epoch} is taken, and {len(taking.closed)} older chains are closed")
@@ -63,7 +63,7 @@ def fence_wait(task: Task) -> Done:
     the closed chains hold; then say that this site acts."""
     taken = task.needed("TakeEpoch").figures
     with task.connected() as connection:
-        taking = _taking(task, connection, int(taken["epoch"]), None)
+        taking = taking_of(task, connection, int(taken["epoch"]), None)
         same = taken.get("clock") == watching.this_clock() != ""
         taking.go_on(float(taken["takenAt"]) if same else None)
         began = task.monotonic()
@@ -102,7 +102,7 @@ def transfer_epoch(task: Task) -> Done:
         require_site(connection, task.site)
         epoch = _epoch_of_run(task, connection)
         _require_same_holder(task, epoch, str(sealed["chain"]))
-        taking = _taking(task, connection, epoch, Quiesced(stopped=stopped))
+        taking = taking_of(task, connection, epoch, Quiesced(stopped=stopped))
         taking.take()
         _nothing_came_after(task, connection, sealed)
         if taking.remaining() > 0:
@@ -121,9 +121,10 @@ def transfer_epoch(task: Task) -> Done:
     )
 
 
-def _taking(
+def taking_of(
     task: Task, connection: Connection[Any], epoch: int, grounds: Grounds | None
 ) -> TakeEpoch:
+    """The taking of an epoch by a step of a run."""
     return TakeEpoch(
         connection,
         task.store,
