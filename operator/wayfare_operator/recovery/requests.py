@@ -80,6 +80,7 @@ async def reconcile_requests(world: World, key: Key) -> float | None:
         if world.recovery.problems.get(plan_name) != str(problem):
             log.warning("requests could not be looked at", plan=plan_name, problem=str(problem))
         world.recovery.problems[plan_name] = str(problem)
+        world.recovery.forget_moves(plan_name)
         return idle
 
 

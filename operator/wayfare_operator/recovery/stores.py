@@ -107,9 +107,14 @@ class Recovery:
         """Drop what was read of the plan's runs: none is open."""
         for key in [key for key in self.known if key[0] == plan]:
             del self.known[key]
-        for move in [move for move in self.moves if move[0] == plan]:
-            del self.moves[move]
+        self.forget_moves(plan)
         self.probe_keys.clear()
+
+    def forget_moves(self, plan: str) -> None:
+        """Count anew for how long nothing has happened: none is open, or the store was away, and
+        who said nothing meanwhile could not."""
+        for key in [key for key in self.moves if key[0] == plan]:
+            del self.moves[key]
 
     def saw(self, plan: str, run: OpenRun | None) -> None:
         """Note what the store said."""

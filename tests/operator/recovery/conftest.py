@@ -10,9 +10,11 @@ import pytest
 
 from tests.operator.conftest import Cluster
 from tests.operator.recovery.place import Place, placed
+from tests.servers.apiserver import ApiServer, running_apiserver
 from tests.servers.control import ControlApi
 from tests.servers.emptying import empty, remember
 from tests.servers.objects import ObjectServer, running_objects
+from tests.servers.operator import grant
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
 
 
@@ -33,6 +35,15 @@ def objects() -> Iterator[ObjectServer]:
     with running_objects() as server:
         yield server
         server.kill()
+
+
+@pytest.fixture(scope="module")
+def east_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """The API server of site east, for tests in which both sites have an operator."""
+    with running_apiserver(tmp_path_factory.mktemp("east-api")) as started:
+        started.install_crds()
+        grant(started)
+        yield started
 
 
 @pytest.fixture

@@ -18,10 +18,9 @@ from tests.catchup.databases import tables
 from tests.operator.conftest import Cluster
 from tests.operator.recovery.outages import assert_each_step_made_once, moments, outages
 from tests.operator.recovery.place import KEY, STATEMENT, Place, placed
-from tests.servers.apiserver import running_apiserver
+from tests.servers.apiserver import ApiServer
 from tests.servers.control import ControlApi
 from tests.servers.operating import Operating, operating
-from tests.servers.operator import grant
 from tests.servers.wait import until
 from wayfare_engine import runs
 from wayfare_engine.clock import now
@@ -60,34 +59,31 @@ class Both:
 def both(
     place: Place,
     control: ControlApi,
-    tmp_path_factory: pytest.TempPathFactory,
+    east_api: ApiServer,
     tmp_path: Path,
 ) -> Iterator[Both]:
     """West's place, and one like it at east; east acts and says that it lives."""
-    with running_apiserver(tmp_path_factory.mktemp("east-api")) as server:
-        server.install_crds()
-        grant(server)
-        cluster = Cluster(server, server.make_namespace(place.cluster.namespace))
-        folder = tmp_path / "east"
-        folder.mkdir()
-        east = Place(
-            cluster,
-            control,
-            place.objects,
-            place.databases,
-            folder,
-            site="east",
-            url=place.url,
-        )
-        east.serving.site = "east"
-        with (
-            placed(east),
-            living(place),
-            operating(place.operator(tmp_path / "west-operator")) as at_west,
-            operating(east.operator(tmp_path / "east-operator")) as at_east,
-        ):
-            east.make_engine()
-            yield Both(place, east, at_west, at_east)
+    cluster = Cluster(east_api, east_api.make_namespace(place.cluster.namespace))
+    folder = tmp_path / "east"
+    folder.mkdir()
+    east = Place(
+        cluster,
+        control,
+        place.objects,
+        place.databases,
+        folder,
+        site="east",
+        url=place.url,
+    )
+    east.serving.site = "east"
+    with (
+        placed(east),
+        living(place),
+        operating(place.operator(tmp_path / "west-operator")) as at_west,
+        operating(east.operator(tmp_path / "east-operator")) as at_east,
+    ):
+        east.make_engine()
+        yield Both(place, east, at_west, at_east)
 
 
 def reasons(place: Place) -> set[str]:
