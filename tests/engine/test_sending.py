@@ -61,7 +61,13 @@ def plan_of(
 
 
 def planned(
-    dsn: str, channel: str, count: int, entry: str, *, customer: str | None = None
+    dsn: str,
+    channel: str,
+    count: int,
+    entry: str,
+    *,
+    customer: str | None = None,
+    epoch: int = 1,
 ) -> list[str]:
     sends = [
         PlannedSend(
@@ -76,7 +82,7 @@ def planned(
         )
         for number in range(count)
     ]
-    origin = Origin("east", 1, new_id, lambda: datetime.now(UTC))
+    origin = Origin("east", epoch, new_id, lambda: datetime.now(UTC))
     with psycopg.connect(dsn, autocommit=True) as connection:
         plan_send(connection, sends, origin)
     return [send.key for send in sends]

@@ -67,28 +67,49 @@ def test_a_site_lets_go_and_takes_it_up_again_and_hands_it_over(
             until(lambda: east.ask(spooled) == [(0,)], what="what was put aside is in the ledger")
             until(lambda: east.ask(_DISPATCHED) > dispatched, what="turns are taken again")
 
-            # And now in earnest.
-            west.start().publish()
-            until(lambda: west.get("/readyz").status_code == 200, what="west follows")
-            keys += planned(east.dsn, "default/sms", 300, "second")
+            # A move whose target is gone: east goes on under an epoch of its own, without a
+            # restart, and what it put aside meanwhile is written under that.
             quiesce.ask(connection, run="move-2")
             until(lambda: quiesce.standing(connection, hand_over=1.0).quiet, what="it is quiet")
             quiesce.fence(connection, run="move-2")
+            _sealed(connection)
+            until(lambda: east.ask(spooled)[0][0] > 20, what="answers go on, put aside")
+            dispatched = east.ask(_DISPATCHED)
+            epochs.take(
+                *(east.dsn, sites.store),
+                plan=PLAN,
+                site="east",
+                epoch=2,
+                terms=TERMS,
+                planned=True,
+            )
+            east.is_active(True, sends="open")
+            assert east.activez()[1]["epoch"] == 2
+            until(lambda: east.ask(spooled) == [(0,)], what="what was put aside is in the ledger")
+            until(lambda: east.ask(_DISPATCHED) > dispatched, what="turns are taken again")
+
+            # And now in earnest.
+            west.start().publish()
+            until(lambda: west.get("/readyz").status_code == 200, what="west follows")
+            keys += planned(east.dsn, "default/sms", 300, "second", epoch=2)
+            quiesce.ask(connection, run="move-3")
+            until(lambda: quiesce.standing(connection, hand_over=1.0).quiet, what="it is quiet")
+            quiesce.fence(connection, run="move-3")
             end = _sealed(connection)
-            reached = "SELECT seq FROM wayfare.chain_positions WHERE site = 'east'"
+            reached = "SELECT seq FROM wayfare.chain_positions WHERE site = 'east' AND epoch = 2"
             until(lambda: west.ask(reached) == [(end.seq,)], what="west has all of it")
             epochs.take(
                 *(west.dsn, sites.store),
                 plan=PLAN,
                 site="west",
-                epoch=2,
+                epoch=3,
                 terms=TERMS,
                 planned=True,
             )
             west.is_active(True, sends="open")
-            quiesce.stand_down(connection, run="move-2")
+            quiesce.stand_down(connection, run="move-3")
             told = east.is_active(False, reason="StoodDown")
-            assert told["why"] == "this site stood down for move-2"
+            assert told["why"] == "this site stood down for move-3"
         assert {status for status, _ in answers} == {200}, "inline answers did not stop"
         decided = {
             row_id
@@ -111,7 +132,7 @@ def test_a_site_lets_go_and_takes_it_up_again_and_hands_it_over(
     assert sorted(line["send_key"] for line in lines) == sorted(keys)
     by_epoch = [line["epoch"] for line in lines]
     assert by_epoch == sorted(by_epoch), "no hand-over of east after one of west"
-    assert set(by_epoch) == {1, 2}
+    assert set(by_epoch) == {1, 2, 3}
 
 
 def _sealed(connection: psycopg.Connection) -> SealedTo:
