@@ -187,6 +187,15 @@ def test_contacts_outside_quiet_hours_pass_and_one_within_fails(
     assert finding["local"].startswith("2026-11-23T21:00:00")
 
 
+def test_a_test_that_is_no_customers_is_no_contact_of_anybody(east: str) -> None:
+    published(east, governed(quietHours=NIGHT))
+    probe = send("~check-1", test=True, address="me@example.com")
+    sent(east, probe, at=(NOON + timedelta(hours=9),))
+    result = look("QuietHoursKept", dsn=east)
+    assert_passed(result)
+    assert result.figures["contacts"] == 0
+
+
 def test_the_clock_is_the_customers(east: str, store: ObjectStore, tmp_path: Path) -> None:
     published(east, governed(quietHours=NIGHT, timeZoneAttribute="zone"))
     file = tmp_path / "customers.csv"

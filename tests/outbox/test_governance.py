@@ -131,6 +131,20 @@ def test_quiet_hours_hold_who_sleeps_and_nobody_else(outbox: Outbox) -> None:
     assert asleep.key not in outbox.receivers["Key"].effects()
 
 
+def test_a_test_that_is_no_customers_disturbs_nobody(outbox: Outbox) -> None:
+    quiet = QuietHours((open_now(LISBON),), LISBON)
+    test = outbox.send("Key", customer="~probe", test=True, address="me@example.com")
+    held = [
+        outbox.send("Key", customer="anna", test=True, address="me@example.com"),
+        outbox.send("Key", customer="~not a test"),
+    ]
+    outbox.plan(test, *held)
+    with outbox.sealing(), outbox.sending(checks=(quiet,)):
+        until(lambda: outbox.outcome(test) == "Accepted", what="the test")
+        quiet_ones = {send.key: "quiet hours" for send in held}
+        until(lambda: {k: reason(outbox, k) for k in quiet_ones} == quiet_ones, what="the pauses")
+
+
 def test_what_expires_in_the_quiet_hours_is_recorded_as_expired(outbox: Outbox) -> None:
     quiet = QuietHours((open_now(LISBON),), LISBON)
     send = outbox.send("Key", expires=now() + timedelta(seconds=1))

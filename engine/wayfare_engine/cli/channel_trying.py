@@ -43,8 +43,9 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Send a test through a channel, the whole way, to an address of your own.
 
-        It is planned, has its turn (quiet hours, breaker and all), is dispatched and handed over,
-        marked as a test; each step is printed. With --customer it counts as a contact of theirs.
+        It is planned, has its turn (breaker, pauses and all), is dispatched and handed over, marked
+        as a test; each step is printed. With --customer it counts as a contact of theirs, and
+        waits for their quiet hours to end.
         Exit code 0 when the provider accepted it. Needs a key with sends:write and sends:read.
 
         Example: wayfare channel test bank/sms --to +4917000 --url http://127.0.0.1:8080

@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from wayfare_engine.content import Prepared
 from wayfare_engine.ledger.bodies import Guard
+
+#: What the customer's id of a test begins with that is no customer's.
+NOBODY: Final = "~"
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ class Send:
     def moved(self) -> bool:
         """Whether it goes through another channel than it was planned for."""
         return self.planned is not None and self.planned != self.channel
+
+    @property
+    def of_nobody(self) -> bool:
+        """Whether it is a test that is no customer's: it goes to who asked for it."""
+        return self.test and self.customer.startswith(NOBODY)
 
 
 class Result(Enum):

@@ -32,7 +32,8 @@ class QuietHours:
     """Nobody is contacted within the windows, read in the customer's time zone: the one that
     `zones` knows, or `zone` where it knows none that exists.
 
-    `channels`: of which; none means all.
+    `channels`: of which; none means all. A test that is no customer's is not held back: they
+    are the hours of whom it would disturb.
     """
 
     windows: tuple[PlanWindow, ...]
@@ -44,7 +45,11 @@ class QuietHours:
         self, connection: Connection[Any], sends: Sequence[Send], now: datetime
     ) -> Verdicts:
         """A `Check`."""
-        concerned = [s for s in sends if not self.channels or s.channel in self.channels]
+        concerned = [
+            s
+            for s in sends
+            if (not self.channels or s.channel in self.channels) and not s.of_nobody
+        ]
         if not concerned:
             return {}
         known = self.zones({s.customer for s in concerned})

@@ -1,7 +1,7 @@
 """QuietHoursKept: nobody was contacted within quiet hours, by the clock where they live.
 
 A contact's time is exactly the one at which its quiet hours were asked. The zone is the one that
-the customer has now.
+the customer has now. Tests that are no customer's do not count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from wayfare_engine.store.blob_cache import BlobCache
 
 _BATCH: Final = 5000
 _CONTACTS: Final[LiteralString] = """
-SELECT send_key, customer_id, channel, at FROM wayfare.contacts
+SELECT c.send_key, c.customer_id, c.channel, c.at
+FROM wayfare.contacts c LEFT JOIN wayfare.outbox o ON o.send_key = c.send_key
+WHERE NOT (coalesce(o.test, false) AND starts_with(c.customer_id, '~'))
 """
 Zones = Callable[[set[str]], Mapping[str, str]]
 
