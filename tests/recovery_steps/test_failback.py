@@ -13,11 +13,15 @@ from tests.catchup.databases import tables
 from tests.journal.making import PLAN
 from tests.recovery_steps.place import Sites
 from tests.recovery_steps.test_failover import fail_over, lose_east
+from wayfare_engine.clock import now
+from wayfare_engine.journal import intents
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.journal.chain import chains, read
+from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.journal.segment import Segment
 from wayfare_engine.lease import Holder
 from wayfare_engine.ledger.fence import StaleEpoch
+from wayfare_engine.objectstore import StoreUnavailable, open_store
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import StepResult, evidence
 
@@ -142,6 +146,37 @@ def test_what_an_earlier_failback_put_back_is_not_told_as_lost_again(sites: Site
     assert (rpo["rows"], rpo["estimated"]) == (7, 7)
     assert reconciled.figures["stranded"]["rows"] == 7
     assert len(accounted(sites, reconciled)) == 7
+
+
+def test_a_site_that_was_cut_off_as_it_sealed_seals_again_when_it_acts(
+    sites: Sites, spare: str
+) -> None:
+    """It had said what it would put next, and did not come to know that its chain was closed."""
+    sites.write("east", 60, 1)
+    sites.checkpoint("east")
+    sites.write("east", 25, 3)
+    beat = sites.beat("east")
+    cut_off = open_store(
+        sites.url, options=sites.faults.options("east"), retries=0, timeout_seconds=1
+    )
+    sealer = Sealer(sites.dsn("east"), cut_off, plan=PLAN, site="east", clock=now)
+    sealer.seal_once()
+    sites.write("east", 12, 4)
+    sites.faults.partition("east", how="refused")
+    with pytest.raises(StoreUnavailable):
+        sealer.seal_once()
+    sealer.close()
+    sites.faults.heal("east")
+    with sites.connect("east") as east:
+        assert intents.pending(east, "east", 1) is not None
+
+    sites.end(fail_over(sites, beat.at))
+    recovered, _ = give_back(sites)
+    assert recovered.figures["rows"] == 12
+    sites.write("east", 5, 8)
+    sites.seal("east")
+    catch_up(spare, sites.store, plan=PLAN)
+    assert tables(sites.dsn("east")) == tables(spare)
 
 
 def give_back(sites: Sites) -> tuple[StepResult, StepResult]:

@@ -131,6 +131,18 @@ def drop_pending(connection: Connection[Any], site: str, epoch: int) -> None:
     )
 
 
+def over(connection: Connection[Any], site: str, epoch: int, *, by: int | None) -> None:
+    """Nothing more is sealed in this chain: it was closed by the taker of epoch `by`, or all that
+    there is of an epoch that is over is sealed. What was to be put last is forgotten."""
+    with connection.transaction():
+        drop_pending(connection, site, epoch)
+        connection.execute(
+            "UPDATE wayfare.sealed_epochs SET over = true, closed_by = %s "
+            "WHERE site = %s AND epoch = %s",
+            (by, site, epoch),
+        )
+
+
 def resume_at(connection: Connection[Any], site: str, epoch: int, at: Position) -> None:
     """Replace what is known of a chain by its end as read from the store."""
     connection.execute(

@@ -294,7 +294,6 @@ class Sealer:
             if chain.final and not batch.more:
                 self._over(connection, chain.epoch, None)
         except EpochOver as error:
-            intents.drop_pending(connection, self._site, chain.epoch)
             self._over(connection, chain.epoch, error.by)
             if not chain.final:
                 raise
@@ -332,11 +331,7 @@ class Sealer:
         return int(rows.num_rows)
 
     def _over(self, connection: Connection[Any], epoch: int, closed_by: int | None) -> None:
-        connection.execute(
-            "UPDATE wayfare.sealed_epochs SET over = true, closed_by = %s "
-            "WHERE site = %s AND epoch = %s",
-            (closed_by, self._site, epoch),
-        )
+        intents.over(connection, self._site, epoch, by=closed_by)
         self._chains.pop(epoch, None)
 
     def _wrong(self, error: Exception) -> None:

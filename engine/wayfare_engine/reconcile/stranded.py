@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from psycopg import Connection, sql
 
 from wayfare_engine.crashpoints import crash_point
+from wayfare_engine.journal import intents
 from wayfare_engine.journal.chain import chains, read
 from wayfare_engine.journal.instance import note_ids
 from wayfare_engine.journal.putting import object_digest
@@ -166,11 +167,15 @@ def _put(
         ),
     )
     _manifest()
-    connection.execute(
-        "INSERT INTO wayfare.recovered_tails (digest, site, epoch, rows) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT DO NOTHING",
-        (tail.digest, closed.site, closed.epoch, total),
-    )
+    with connection.transaction():
+        connection.execute(
+            "INSERT INTO wayfare.recovered_tails (digest, site, epoch, rows) "
+            "VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (tail.digest, closed.site, closed.epoch, total),
+        )
+        # A sealer that was cut off does not know that its chain is closed. It must not look for the
+        # rows of what it was about to put: they are the tail's.
+        intents.over(connection, closed.site, closed.epoch, by=closed.by)
     _noted()
     return tail
 
