@@ -105,6 +105,15 @@ class Product:
             and status.get("unavailableReplicas", 0) == 0
         )
 
+    def ready_endpoints(self) -> int:
+        """How many serving pods the Service leads to."""
+        slices = self.get("endpointslices", "-l", f"kubernetes.io/service-name={ENGINE}")
+        return sum(
+            bool(each.get("conditions", {}).get("ready"))
+            for one in slices["items"]
+            for each in one.get("endpoints") or ()
+        )
+
 
 SERVE = "app.kubernetes.io/component=serve"
 
@@ -115,6 +124,8 @@ class Load:
 
     answered: int = 0
     lost: list[str] = field(default_factory=list)
+    lost_at: list[float] = field(default_factory=list)
+    """When each of them ended, on CLOCK_MONOTONIC."""
     plans: set[str] = field(default_factory=set)
     degraded: set[str] = field(default_factory=set)
 
@@ -150,6 +161,7 @@ def load(product: Product, *, threads: int = 4, pause: float = 0.005) -> Iterato
                 with lock:
                     if problem:
                         result.lost.append(f"{time.strftime('%H:%M:%S')} {problem}")
+                        result.lost_at.append(time.monotonic())
                     else:
                         result.answered += 1
                         said = answer.json()

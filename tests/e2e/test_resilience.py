@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -34,8 +39,11 @@ def test_a_rolling_restart_loses_no_request(product: Product) -> None:
 def test_a_deleted_deployment_comes_back_and_no_ready_pod_loses_a_request(
     product: Product,
 ) -> None:
+    """Old pods go on for ten seconds; a busy machine may need longer for new ones. In between
+    nobody is ready, and only then may nobody answer."""
     before = {pod["metadata"]["uid"] for pod in product.serve_pods()}
-    with load(product) as result:
+    seen = [(time.monotonic(), product.ready_endpoints())]
+    with load(product) as result, watching(product, seen):
         product.kubectl("delete", "deployment", f"{ENGINE}-serve", "-n", NAMESPACE, "--wait=false")
         until(
             lambda: (
@@ -47,8 +55,38 @@ def test_a_deleted_deployment_comes_back_and_no_ready_pod_loses_a_request(
             every=0.5,
             ignoring=(AssertionError,),
         )
-    assert result.lost == []
+    nobody = [
+        (before[0], after[0])
+        for before, after in itertools.pairwise(seen)
+        if 0 in (before[1], after[1])
+    ]
+    lost = [
+        said
+        for said, at in zip(result.lost, result.lost_at, strict=True)
+        # A request waits for 5 s at most, and rules of a node follow the endpoints by seconds.
+        if not any(start - 3 <= at <= end + 8 for start, end in nobody)
+    ]
+    assert lost == []
     assert result.answered > 100
+
+
+@contextmanager
+def watching(product: Product, seen: list[tuple[float, int]]) -> Iterator[None]:
+    """Note how many pods the Service leads to, again and again."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            count = product.ready_endpoints()
+            seen.append((time.monotonic(), count))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(30)
 
 
 def test_an_edited_child_is_put_right(product: Product) -> None:
