@@ -1,7 +1,8 @@
 """Drills back to back while production serves: what a caller waits meanwhile, and what is left.
 
 Each site is kept on a processor of its own, as two machines would be; the caller shares
-production's. Latencies of a drill are held against those of the time just before it.
+production's, and the vault and whoever watches the drill the other one. Latencies of a drill are
+held against those of the time just before it.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from demo import outside
 from demo.cluster import ENGINE, NAMESPACE
 from demo.keys import make_key
 from demo.recovery import callers, story
 from demo.recovery.callers import Door
 from demo.steps import TOP
-from tests.e2e.sites import Sites
+from tests.e2e.sites import Sites, clock
 from wayfare_engine.objectstore import open_store
 
 BETWEEN_SECONDS = 20.0
 P50_RATIO, P99_RATIO = 1.2, 2.0
 GROWS = {"Job of a run", "Pod of a run"}
-"""What each run adds by its nature: the Jobs of runs that are kept."""
+"""What each run adds by its nature: the Jobs of runs that are kept, and the pods of these."""
+OF_A_RUN = {"RecoveryRun", "Job"}
+"""Kinds of owners."""
 KINDS = (
     "jobs,pods,deployments,statefulsets,services,configmaps,secrets,networkpolicies,"
     "persistentvolumeclaims"
@@ -90,20 +92,21 @@ class Rehearsed:
 def rehearse(sites: Sites, count: int) -> Rehearsed:
     """So many drills, one after the other."""
     found = Rehearsed()
-    before = _deliveries()
+    since, production = clock(), min(os.sched_getaffinity(0))
     with _apart(sites):
         _wait_asleep(sites)
         for _ in range(count):
-            with _asking(sites.door) as window:
+            with _asking(sites.door, production) as window:
                 time.sleep(BETWEEN_SECONDS)
             found.between.append(window)
-            with _asking(sites.door) as window:
+            with _asking(sites.door, production) as window:
                 ended = sites.run(sites.west, "drill")
             found.during.append(window)
             found.seconds.append(story.whole(ended) or 0.0)
             _wait_asleep(sites)
             found.left.append(_left(sites))
-    found.sent = _deliveries() - before
+    # Production sends meanwhile, and is told apart by its site.
+    found.sent = sum(one.site != sites.east.site for one in sites.arrivals(since))
     return found
 
 
@@ -112,21 +115,24 @@ def _apart(sites: Sites) -> Iterator[None]:
     """Each site on a processor of its own."""
     cpus = sorted(os.sched_getaffinity(0))
     sites.lab("pin", "east", str(cpus[0]))
-    sites.lab("pin", "west", str(cpus[-1]))
+    for place in ("west", "vault"):
+        sites.lab("pin", place, str(cpus[-1]))
+    os.sched_setaffinity(0, {cpus[-1]})
     try:
         yield
     finally:
-        for site in ("east", "west"):
-            sites.lab("pin", site, f"{cpus[0]}-{cpus[-1]}")
+        os.sched_setaffinity(0, set(cpus))
+        for place in ("east", "west", "vault"):
+            sites.lab("pin", place, f"{cpus[0]}-{cpus[-1]}")
 
 
 @contextmanager
-def _asking(door: Door) -> Iterator[Window]:
-    """One caller, twenty times a second, on production's processor."""
+def _asking(door: Door, cpu: int) -> Iterator[Window]:
+    """One caller, twenty times a second, on production's processor `cpu`."""
     window, over = Window(), threading.Event()
 
     def ask() -> None:
-        os.sched_setaffinity(threading.get_native_id(), {min(os.sched_getaffinity(0))})
+        os.sched_setaffinity(threading.get_native_id(), {cpu})
         with httpx.Client(timeout=10) as client:
             for number in range(1, 1_000_000):
                 if over.wait(0.05):
@@ -159,16 +165,11 @@ def _left(sites: Sites) -> Counter[str]:
     found: Counter[str] = Counter()
     for item in sites.west.get("-n", NAMESPACE, KINDS)["items"]:
         owners = {each["kind"] for each in item["metadata"].get("ownerReferences", ())}
-        found[item["kind"] + (" of a run" if "RecoveryRun" in owners else "")] += 1
+        found[item["kind"] + (" of a run" if owners & OF_A_RUN else "")] += 1
     store = open_store(f"s3://{sites.vault.bucket}/{ENGINE}", options=sites.vault.here)
     # What a drill keeps in the store is below a folder of its own.
     found.update(f"store: {top}" for top in store.folders(""))
     return found
-
-
-def _deliveries() -> int:
-    record = outside.record()
-    return sum(record[way]["effects"] + record[way]["repeats"] for way in ("push", "mail"))
 
 
 def main() -> int:
