@@ -180,7 +180,7 @@ def main() -> int:
     log = TOP / "build" / "soak-drills.log"
     _, key = make_key(Sites.of_demo("", log).east)
     found = rehearse(Sites.of_demo(key, log), given.drills)
-    print(found.told())
+    print(found.told(), flush=True)
     first, last = found.left[0], found.left[-1]
     grown = {kind: (first[kind], last[kind]) for kind in last if last[kind] > first[kind]}
     print(f"more than after the first: {grown or 'nothing'}")
