@@ -159,13 +159,47 @@ def segment_spec(rule: str, *, engine: str = "bank", **more: Any) -> dict[str, A
     return {"engineRef": {"name": engine}, "rule": rule, **more}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API server of this module's own: its audit log is counted."""
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server of a module's own, with our kinds and the operator's rights: its audit log is
+    counted."""
     with running_apiserver(tmp_path_factory.mktemp("operator-api")) as started:
         started.install_crds()
         grant(started)
         yield started
+
+
+server = pytest.fixture(scope="module")(api_server)
+
+
+def foreign_kind(server: ApiServer, group: str, kind: str, **annotations: str) -> None:
+    """A kind of somebody else, as far as it matters here: the real one has a long schema."""
+    singular = kind.lower()
+    name = f"{singular}s.{group}"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": f"{singular}s", "singular": singular},
+            "versions": [version],
+        },
+    }
+    base = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    answer = server.apply(f"{base}/{name}", crd, manager="tests")
+    assert answer.status in (200, 201), answer.message
+    until(
+        lambda: server.send("GET", f"/apis/{group}/v1/{singular}s").status == 200,
+        what=f"the API serves {singular}s",
+    )
 
 
 @pytest.fixture(scope="module")

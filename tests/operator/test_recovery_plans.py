@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.conftest import Cluster, journey_spec
+from tests.operator.conftest import Cluster, foreign_kind, journey_spec
 from tests.operator.standby import CORE, Site, command_of, now
 from tests.operator.test_recovery_standby import FAR, remember
 from tests.servers.apiserver import ApiServer
@@ -523,7 +523,7 @@ def test_ended_runs_beyond_the_limits_go(site: Site) -> None:
 def test_a_cluster_of_cloudnativepg_is_hibernated_by_its_annotation(
     site: Site, server: ApiServer
 ) -> None:
-    _install_clusters(server)
+    foreign_kind(server, "postgresql.cnpg.io", "Cluster")
     path = site.cluster.path("clusters", "ledger", "/apis/postgresql.cnpg.io/v1")
     cluster = {
         "apiVersion": "postgresql.cnpg.io/v1",
@@ -544,35 +544,6 @@ def test_a_cluster_of_cloudnativepg_is_hibernated_by_its_annotation(
     until(lambda: site.replicas()["bank-serve"] == 0, what="the engine sleeps")
     site.beat("east", sealed=10_000_000)
     until(lambda: hibernation() == "off", what="the extra window wakes it")
-
-
-def _install_clusters(server: ApiServer) -> None:
-    name = "clusters.postgresql.cnpg.io"
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-    }
-    crd = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": name},
-        "spec": {
-            "group": "postgresql.cnpg.io",
-            "scope": "Namespaced",
-            "names": {"kind": "Cluster", "plural": "clusters", "singular": "cluster"},
-            "versions": [version],
-        },
-    }
-    base = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    answer = server.apply(f"{base}/{name}", crd, manager="tests")
-    assert answer.status in (200, 201), answer.message
-    until(
-        lambda: server.send("GET", "/apis/postgresql.cnpg.io/v1/clusters").status == 200,
-        what="the API serves clusters",
-    )
 
 
 def test_figures_that_move_all_the_time_are_written_once_a_minute(

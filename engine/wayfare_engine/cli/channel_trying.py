@@ -54,12 +54,14 @@ def register(app: typer.Typer) -> None:
         """
         import secrets
 
+        from wayfare_engine.outbox.channel import NOBODY
+
         given = json_object("--content", content)
         client = EngineClient(url, api_key_file)
         key = secrets.token_hex(12)
         asked = {
             "channel": name,
-            "customer_id": customer or f"~test-{key}",
+            "customer_id": customer or f"{NOBODY}test-{key}",
             "key": key,
             "journey": "test",
             "content": given,

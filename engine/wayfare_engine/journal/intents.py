@@ -123,19 +123,14 @@ def watermark(
     )
 
 
-def drop_pending(connection: Connection[Any], site: str, epoch: int) -> None:
-    """Forget the pending intent: its chain is closed, or was read anew."""
-    connection.execute(
-        "DELETE FROM wayfare.seal_intents WHERE site = %s AND epoch = %s AND sealed_at IS NULL",
-        (site, epoch),
-    )
-
-
 def over(connection: Connection[Any], site: str, epoch: int, *, by: int | None) -> None:
     """Nothing more is sealed in this chain: it was closed by the taker of epoch `by`, or all that
     there is of an epoch that is over is sealed. What was to be put last is forgotten."""
     with connection.transaction():
-        drop_pending(connection, site, epoch)
+        connection.execute(
+            "DELETE FROM wayfare.seal_intents WHERE site = %s AND epoch = %s AND sealed_at IS NULL",
+            (site, epoch),
+        )
         connection.execute(
             "UPDATE wayfare.sealed_epochs SET over = true, closed_by = %s "
             "WHERE site = %s AND epoch = %s",

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from wayfare_engine.resources import RecoveryPlan
 from wayfare_operator.cache import Cache, engine_of
 from wayfare_operator.control import ControlClient
 from wayfare_operator.issuer import IssuerKeys
@@ -80,6 +81,10 @@ class World:
     def publication(self, namespace: str, name: str) -> Publication:
         """What is known of an engine's plan; made when asked for first."""
         return self.publications.setdefault((namespace, name), Publication())
+
+    def plan_memory(self, plan: RecoveryPlan) -> PlanMemory | None:
+        """What is known of a RecoveryPlan; None before it was looked at."""
+        return self.plans.get((plan.metadata.namespace, plan.metadata.name))
 
     def enqueue_plan(self, namespace: str, name: str) -> None:
         """Compile and publish soon; a burst of changes is one compile."""

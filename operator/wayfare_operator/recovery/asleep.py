@@ -34,7 +34,7 @@ def asleep(world: World, namespace: str, engine: str) -> str | None:
     if plan is None:
         return None
     name = plan.metadata.name
-    memory = world.plans.get((namespace, name))
+    memory = world.plan_memory(plan)
     if memory is not None and memory.desire is not None and memory.desire.awake is not None:
         if memory.desire.awake and memory.desire.only_stores:
             return f"RecoveryPlan {name}: it catches up, for which its stores are enough"

@@ -6,8 +6,6 @@ obeyed only under a signature that holds for this run, this place and this reque
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import structlog
 
 from wayfare_engine.errors import SaidToPeople
@@ -15,14 +13,12 @@ from wayfare_engine.resources import RecoveryPlan
 from wayfare_engine.runs import (
     ApprovalRecord,
     Asked,
-    Attempt,
     Decision,
     Keys,
     Outcome,
     Run,
     Undo,
     answer,
-    begin,
     open_run,
     put_approval,
     requests,
@@ -124,15 +120,11 @@ async def _do(
 ) -> None:
     """Go on with one request, and answer it when it is done."""
     request = asked.request
-    step = StepContext(
-        world=world,
-        store=place.store,
-        plan=place.plan,
-        engine=place.engine,
-        run=run,
-        owner=place.plan,
-        step=request.what,
-        attempt=request.attempt,
+    step = place.step(
+        world,
+        run,
+        request.what,
+        request.attempt,
         timeout=_timeout(request.arguments.get("timeout")),
         began_at=request.at,
         results={name: each.result for name, each in view.steps.items() if each.result},
@@ -186,15 +178,7 @@ async def _perform(step: StepContext) -> Progress:
             f"site {step.site} does not know what {step.step} is: is it an older version?"
         )
     # The other site's clock began it; how long it may take is counted on ours.
-    wanted = Attempt(
-        run=step.run.number,
-        step=step.step,
-        attempt=step.attempt,
-        at=step.world.now(),
-        by=step.world.settings.pod_name,
-    )
-    begun = await call(begin, step.store, step.run.plan, wanted)
-    return await task.drive(replace(step, began_at=begun.at))
+    return await task.drive(await task.begun(step))
 
 
 async def _own(world: World, place: Place, run: Run) -> float:

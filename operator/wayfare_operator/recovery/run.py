@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from wayfare_engine.errors import SaidToPeople
 from wayfare_engine.objectstore import ObjectStore
@@ -15,13 +17,13 @@ from wayfare_engine.resources import (
     RunKind,
     RunState,
     Verdict,
-    parse_duration,
 )
 from wayfare_engine.runs import (
     LostPart,
     Run,
     RunEnd,
     RunInProgress,
+    StepResult,
     Undo,
     put_end,
     read_run,
@@ -44,7 +46,8 @@ from wayfare_operator.recovery.run_machine import (
 )
 from wayfare_operator.recovery.run_status import rejected_status, run_status, waiting_status
 from wayfare_operator.recovery.run_view import load
-from wayfare_operator.recovery.steps.precheck import STALE_SECONDS
+from wayfare_operator.recovery.steps.contract import StepContext
+from wayfare_operator.recovery.steps.precheck import stale_after
 from wayfare_operator.recovery.stores import call, plan_id
 from wayfare_operator.status import condition, status
 
@@ -61,6 +64,32 @@ class Place:
     plan: RecoveryPlan
     engine: Engine
     store: ObjectStore
+
+    def step(
+        self,
+        world: World,
+        run: Run,
+        name: str,
+        attempt: int,
+        *,
+        timeout: float,
+        began_at: datetime,
+        results: Mapping[str, StepResult] | None = None,
+    ) -> StepContext:
+        """What a step is given that this site makes in a run of the other's."""
+        return StepContext(
+            world=world,
+            store=self.store,
+            plan=self.plan,
+            engine=self.engine,
+            run=run,
+            owner=self.plan,
+            step=name,
+            attempt=attempt,
+            timeout=timeout,
+            began_at=began_at,
+            results=results or {},
+        )
 
 
 async def reconcile_recovery_run(world: World, key: Key) -> float | None:
@@ -246,11 +275,9 @@ async def _supersede(
 
 def _silent(world: World, place: Place, site: str) -> bool:
     """Whether the site's operator has said nothing new for as long as Precheck waits for it."""
-    metadata = place.plan.metadata
-    memory = world.plans.get((metadata.namespace, metadata.name))
+    memory = world.plan_memory(place.plan)
     age = memory.reader.beacon_age(site) if memory is not None else None
-    ttl = parse_duration(place.plan.spec.lease.ttl).total_seconds()
-    return age is not None and age >= max(STALE_SECONDS, ttl)
+    return age is not None and age >= stale_after(place.plan)
 
 
 def approvals_of(world: World, run: RecoveryRun) -> list[Approval]:

@@ -10,20 +10,16 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.resources import Approval, Engine, RecoveryPlan, RecoveryRun
 from wayfare_engine.runs import (
     ApprovalRecord,
-    Attempt,
     By,
     Decision,
     Outcome,
     Procedure,
     Run,
     StepResult,
-    begin,
     put_approval,
     put_end,
     put_result,
@@ -42,17 +38,16 @@ from wayfare_operator.recovery.run_machine import (
     next_of,
     table_of,
 )
-from wayfare_operator.recovery.run_view import RunView, barred, confirm, load
+from wayfare_operator.recovery.run_view import RunView, confirm, load
 from wayfare_operator.recovery.steps import STEPS, drive_of
 from wayfare_operator.recovery.steps.contract import (
-    Done,
     Failed,
     Going,
-    Progress,
     StepContext,
     Told,
+    result_of,
 )
-from wayfare_operator.recovery.steps.task import end_jobs
+from wayfare_operator.recovery.steps.task import begun, end_jobs
 from wayfare_operator.recovery.stores import OpenRun, call
 
 _ALL = Part("", 0, By.OPERATOR, 0.0)
@@ -174,27 +169,19 @@ class Driver:
         longest = self.world.settings.recovery_step_seconds
         if longest is not None:
             part = replace(part, timeout=min(part.timeout, longest))
+        step = self._context(view, part)
         attempt = view.step(part.step).attempts.get(part.attempt)
-        if attempt is None:
-            wanted = Attempt(
-                run=self.run.number,
-                step=part.step,
-                attempt=part.attempt,
-                at=self.world.now(),
-                by=self.world.settings.pod_name,
-            )
-            attempt = await call(begin, self.store, self.run.plan, wanted)
-        step = replace(self._context(view, part), began_at=attempt.at)
+        step = await begun(step) if attempt is None else replace(step, began_at=attempt.at)
         progress = await drive_of(part.step, part.by)(step)
         if isinstance(progress, Going):
-            late = (self.world.now() - attempt.at).total_seconds() - part.timeout
+            late = (self.world.now() - step.began_at).total_seconds() - part.timeout
             if late < 0 or part.step not in STEPS:
                 self.world.recovery.messages[self.run.uid, part.step] = progress.message
                 return False
             progress = Failed(f"it did not end within {part.timeout:g} s: {progress.message}")
         self.world.recovery.messages.pop((self.run.uid, part.step), None)
         if not isinstance(progress, Told):
-            await call(put_result, self.store, self.run.plan, self._result(step, progress))
+            await call(put_result, self.store, self.run.plan, result_of(step, progress))
         return True
 
     def _context(self, view: RunView, part: Part) -> StepContext:
@@ -212,27 +199,6 @@ class Driver:
             began_at=self.world.now(),
             results=results,
         )
-
-    def _result(self, step: StepContext, progress: Progress) -> StepResult:
-        """What the operator itself says of an attempt. A gate that does not pass is a failure of
-        the attempt: a step has one result for ever, and a Retry has to be able to look again."""
-        assert isinstance(progress, Done | Failed)
-        result = StepResult(
-            run=self.run.number,
-            step=step.step,
-            attempt=step.attempt,
-            outcome=Outcome.SUCCEEDED,
-            began_at=step.began_at,
-            ended_at=self.world.now(),
-            summary=progress.summary,
-            by=self.world.settings.pod_name,
-            figures=dict(progress.figures),
-            checks=progress.checks,
-            evidence=progress.evidence,
-        )
-        if isinstance(progress, Failed) or barred(result):
-            return msgspec.structs.replace(result, outcome=Outcome.FAILED)
-        return result
 
     def _told(self, view: RunView, following: Next) -> None:
         """Note how the run stands, for who asks without reading the store."""

@@ -7,29 +7,17 @@ epoch by the same object as the target would, so that only one of the two can ha
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import structlog
 
 from wayfare_engine.resources import Reason
-from wayfare_engine.runs import (
-    Attempt,
-    Outcome,
-    Run,
-    StepName,
-    StepResult,
-    Undo,
-    authority,
-    begin,
-    put_result,
-)
+from wayfare_engine.runs import Run, StepName, Undo, authority, put_result
 from wayfare_engine.runs.authority import Watch
 from wayfare_operator.reconcile.world import World
 from wayfare_operator.recovery.run import Place
 from wayfare_operator.recovery.run_machine import UNDO_AGAIN, UNDO_TIMEOUT
 from wayfare_operator.recovery.run_view import RunView
 from wayfare_operator.recovery.steps import task
-from wayfare_operator.recovery.steps.contract import Failed, StepContext
+from wayfare_operator.recovery.steps.contract import Failed, result_of
 from wayfare_operator.recovery.stores import call
 
 log = structlog.get_logger(__name__)
@@ -65,10 +53,9 @@ async def _alone(world: World, place: Place, run: Run, view: RunView) -> bool:
     site holds the newest epoch, as far as the store says."""
     watch = world.recovery.moves.setdefault((run.plan, run.number), Watch())
     watch.saw(view)
-    silent = silence(world, place, run.target)
-    if silent is None:
-        return False
-    if min(silent, watch.age() or 0.0) < world.settings.recovery_take_back_seconds:
+    memory = world.plan_memory(place.plan)
+    silent = memory.reader.beacon_age(run.target) if memory is not None else None
+    if min(silent or 0.0, watch.age() or 0.0) < world.settings.recovery_take_back_seconds:
         return False
     failed = view.step(Undo.TAKE_BACK).failure
     if failed is not None and world.now() - failed.ended_at < UNDO_AGAIN:
@@ -77,60 +64,25 @@ async def _alone(world: World, place: Place, run: Run, view: RunView) -> bool:
     return held.site == world.settings.site
 
 
-def silence(world: World, place: Place, site: str) -> float | None:
-    """Seconds for which a site's operator has said nothing new, on our own clock; None while that
-    is not known."""
-    metadata = place.plan.metadata
-    memory = world.plans.get((metadata.namespace, metadata.name))
-    return None if memory is None else memory.reader.beacon_age(site)
-
-
 async def _drive(world: World, place: Place, run: Run, view: RunView) -> None:
     seen = view.step(Undo.TAKE_BACK)
-    step = StepContext(
-        world=world,
-        store=place.store,
-        plan=place.plan,
-        engine=place.engine,
-        run=run,
-        owner=place.plan,
-        step=Undo.TAKE_BACK,
-        attempt=seen.attempt + (seen.attempt == 0 or seen.failure is not None),
-        timeout=UNDO_TIMEOUT,
-        began_at=world.now(),
-    )
+    attempt = seen.attempt + (seen.attempt == 0 or seen.failure is not None)
+    now = world.now()
+    step = place.step(world, run, Undo.TAKE_BACK, attempt, timeout=UNDO_TIMEOUT, began_at=now)
     # A pod that is still to stop this site must not do so after it goes on.
     if not await task.end_jobs(step):
         return
-    wanted = Attempt(
-        run=run.number,
-        step=step.step,
-        attempt=step.attempt,
-        at=world.now(),
-        by=world.settings.pod_name,
-    )
-    begun = await call(begin, place.store, run.plan, wanted)
+    step = await task.begun(step)
     if not seen.attempt:
         _say(world, place, Reason.TAKING_BACK, f"run {run.name}: site {run.target} is silent")
-    progress = await task.drive(replace(step, began_at=begun.at))
+    progress = await task.drive(step)
     if isinstance(progress, Failed):
-        failure = StepResult(
-            run=run.number,
-            step=step.step,
-            attempt=step.attempt,
-            outcome=Outcome.FAILED,
-            began_at=begun.at,
-            ended_at=world.now(),
-            summary=progress.summary,
-            by=world.settings.pod_name,
-        )
-        await call(put_result, place.store, run.plan, failure)
+        await call(put_result, place.store, run.plan, result_of(step, progress))
 
 
 def _say(world: World, place: Place, reason: Reason, message: str) -> None:
     """An event of the plan, and a line."""
     log.warning("a planned move is taken back", reason=reason, message=message)
-    metadata = place.plan.metadata
-    memory = world.plans.get((metadata.namespace, metadata.name))
+    memory = world.plan_memory(place.plan)
     if memory is not None:
         memory.notes.append((reason, message))

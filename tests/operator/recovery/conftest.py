@@ -8,13 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.operator.conftest import Cluster
+from tests.operator.conftest import Cluster, api_server
 from tests.operator.recovery.place import Place, placed
-from tests.servers.apiserver import ApiServer, running_apiserver
 from tests.servers.control import ControlApi
 from tests.servers.emptying import empty, remember
 from tests.servers.objects import ObjectServer, running_objects
-from tests.servers.operator import grant
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
 
 
@@ -27,6 +25,8 @@ def _server() -> Iterator[PostgresqlServer]:
 
 east_server = pytest.fixture(scope="module")(_server)
 west_server = pytest.fixture(scope="module")(_server)
+#: For tests in which both sites have an operator.
+east_api = pytest.fixture(scope="module")(api_server)
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +35,6 @@ def objects() -> Iterator[ObjectServer]:
     with running_objects() as server:
         yield server
         server.kill()
-
-
-@pytest.fixture(scope="module")
-def east_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """The API server of site east, for tests in which both sites have an operator."""
-    with running_apiserver(tmp_path_factory.mktemp("east-api")) as started:
-        started.install_crds()
-        grant(started)
-        yield started
 
 
 @pytest.fixture

@@ -4,17 +4,16 @@ that stood down; nothing else of these objects changes."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.operator.conftest import foreign_kind
 from tests.operator.recovery.place import STATEMENT, Place
 from tests.operator.recovery.test_switchover import Both, both
 from tests.servers.apiserver import ApiServer
 from tests.servers.operating import operating
-from tests.servers.wait import until
 from wayfare_operator.desired.metadata import SERVE, selector
 from wayfare_operator.recovery.steps.route import NOBODY
 
@@ -29,36 +28,10 @@ SELECTED = {"type": "Service", "service": {"name": "front"}}
 
 
 @pytest.fixture(scope="module")
-def gateway_api(server: ApiServer) -> Iterator[None]:
-    """The kind HTTPRoute, as far as it matters here: the real one has a long schema."""
-    names = {"plural": "httproutes", "singular": "httproute", "kind": "HTTPRoute"}
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-    }
-    crd = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": "httproutes.gateway.networking.k8s.io",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, of a test"},
-        },
-        "spec": {
-            "group": "gateway.networking.k8s.io",
-            "scope": "Namespaced",
-            "names": names,
-            "versions": [version],
-        },
-    }
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    made = server.send("POST", path, crd)
-    assert made.status == 201, made.message
-    until(lambda: server.send("GET", f"{GATEWAY}/httproutes").status == 200, what="its kind")
-    yield
-    server.send("DELETE", f"{path}/{crd['metadata']['name']}")  # type: ignore[index]
+def gateway_api(server: ApiServer) -> None:
+    """The kind HTTPRoute."""
+    approved = {"api-approved.kubernetes.io": "unapproved, of a test"}
+    foreign_kind(server, "gateway.networking.k8s.io", "HTTPRoute", **approved)
 
 
 def make_route(place: Place, *names: str) -> None:
@@ -158,8 +131,7 @@ def test_the_services_of_both_sites_follow_a_switchover(both: Both) -> None:
     for place in (both.west, both.east):
         make_service(place)
         place.make_engine(traffic=SELECTED)
-    both.east_operator.start()
-    both.west_operator.start()
+    both.start()
     both.west.run("move", "Switchover")
     status = both.west.wait_state("move", "Succeeded", "Failed", "WaitingForApproval", seconds=120)
     assert status["state"] == "Succeeded", json.dumps(status, indent=1)

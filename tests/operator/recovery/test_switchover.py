@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,6 @@ from wayfare_engine.clock import now
 from wayfare_engine.lease import highest
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import Keys
-from wayfare_operator.recovery.steps.precheck import STALE_SECONDS
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
 
@@ -36,6 +35,12 @@ REQUESTS = (
     "runs.request.put",
 )
 ANSWERS = ("runs.answer.before_put", "runs.answer.put")
+TAKING_BACK = (
+    "runs.attempt.before_put",
+    "runs.attempt.put",
+    "operator.job.before_create",
+    "operator.job.created",
+)
 
 
 @dataclass
@@ -46,6 +51,35 @@ class Both:
     east: Place
     west_operator: Operating
     east_operator: Operating
+
+    def start(self, **east: str) -> None:
+        """Both operators; `east`: settings of that one."""
+        self.east_operator.start(**east)
+        self.west_operator.start()
+
+    def move_until(self, step: str, *, at: Place, job: str) -> None:
+        """A Switchover to west that comes to `step`, the Job of which does not run at `at`."""
+        at.jobs.alone = True
+        at.jobs.held = lambda name: name.startswith(f"move-{job}")
+        self.west.run("move", "Switchover")
+        until(
+            lambda: self.west.steps("move").get(step) == "Running",
+            seconds=120,
+            what=f"the move comes to {step}",
+        )
+
+    def held(self) -> tuple[str, int]:
+        """Who holds the highest epoch, and which that is."""
+        found = highest(self.west.store, self.west.plan)
+        assert found is not None
+        return found.site, found.epoch
+
+    def east_stands(self) -> tuple[bool, str]:
+        """Whether east's database holds its epoch, and what is asked of it."""
+        with psycopg.connect(self.east.databases["east"].dsn, autocommit=True) as connection:
+            row = connection.execute("SELECT held, state FROM wayfare.site_epoch").fetchone()
+        assert row is not None
+        return row
 
     def requests(self, number: int = 1) -> list[str]:
         """What was asked, in order; each asked once."""
@@ -114,8 +148,7 @@ def living(place: Place) -> Iterator[None]:
 
 
 def test_a_switchover_asks_the_other_site_and_moves_the_work(both: Both) -> None:
-    both.east_operator.start()
-    both.west_operator.start()
+    both.start()
     both.west.run("move", "Switchover")
     status = both.west.wait_state("move", "Succeeded", "Failed", "WaitingForApproval", seconds=120)
     assert status["state"] == "Succeeded", json.dumps(status, indent=1)
@@ -124,9 +157,7 @@ def test_a_switchover_asks_the_other_site_and_moves_the_work(both: Both) -> None
     owner = both.east.cluster.get("jobs", "move-quiesce-1", "/apis/batch/v1")
     assert owner is not None
     assert owner["metadata"]["ownerReferences"][0]["kind"] == "RecoveryPlan"
-    held = highest(both.west.store, both.west.plan)
-    assert held is not None
-    assert (held.site, held.epoch) == ("west", 2)
+    assert both.held() == ("west", 2)
     assert status["rpo"]["rows"] == 0
     west, east = (tables(both.west.databases[site].dsn) for site in ("west", "east"))
     assert west == east
@@ -173,39 +204,19 @@ def test_the_store_is_gone_in_each_step_at_the_site_that_makes_it(both: Both) ->
 
 
 def test_an_abandoned_switchover_lets_the_old_site_go_on(both: Both) -> None:
-    both.east_operator.start()
-    both.west_operator.start()
-    both.west.jobs.alone = True
-    both.west.jobs.held = lambda job: job.startswith("move-catch-up-final")
-    both.west.run("move", "Switchover")
-    until(
-        lambda: both.west.steps("move").get("CatchUpFinal") == "Running",
-        seconds=120,
-        what="the end of the chain is caught up with",
-    )
+    both.start()
+    both.move_until("CatchUpFinal", at=both.west, job="catch-up-final")
     both.west.approve("stop", "move", "CatchUpFinal", "Abandon")
     both.west.wait_state("move", "Abandoned")
     assert both.requests() == ["Quiesce", "Seal", "Resume"]
-    held = highest(both.west.store, both.west.plan)
-    assert held is not None
-    assert (held.site, held.epoch) == ("east", 1)
-    with psycopg.connect(both.east.databases["east"].dsn, autocommit=True) as connection:
-        row = connection.execute("SELECT held, state FROM wayfare.site_epoch").fetchone()
-    assert row == (True, "Normal")
+    assert both.held() == ("east", 1)
+    assert both.east_stands() == (True, "Normal")
 
 
 def test_a_site_that_is_lost_while_it_hands_over_can_be_taken_over_from(both: Both) -> None:
     """It was told to stop, and is never to be told to go on: nobody waits for that."""
-    both.east_operator.start()
-    both.west_operator.start()
-    both.east.jobs.alone = True
-    both.east.jobs.held = lambda job: job.startswith("move-seal")
-    both.west.run("move", "Switchover")
-    until(
-        lambda: both.west.steps("move").get("Seal") == "Running",
-        seconds=120,
-        what="east is to seal",
-    )
+    both.start()
+    both.move_until("Seal", at=both.east, job="seal")
     both.east_operator.kill()
     both.west.approve("stop", "move", "Seal", "Abandon")
     until(lambda: "Resume" in both.requests(), what="east is asked to go on")
@@ -216,36 +227,29 @@ def test_a_site_that_is_lost_while_it_hands_over_can_be_taken_over_from(both: Bo
     assert status["state"] == "Succeeded", json.dumps(status, indent=1)
     moved = both.west.wait_state("move", "Abandoned")
     assert moved["verdict"] == "Failed"
-    held = highest(both.west.store, both.west.plan)
-    assert held is not None
-    assert (held.site, held.epoch) == ("west", 2)
+    assert both.held() == ("west", 2)
 
 
-def test_a_site_whose_moves_target_is_lost_goes_on_by_itself(both: Both) -> None:
-    """Nobody has to be there for that; the run ends when its operator is back, and the next one
-    moves the work."""
-    both.east_operator.start(WAYFARE_RECOVERY_TAKE_BACK_SECONDS="4")
-    both.west_operator.start()
-    both.west.jobs.alone = True
-    both.west.jobs.held = lambda job: job.startswith("move-transfer-epoch")
-    both.west.run("move", "Switchover")
-    until(
-        lambda: both.west.steps("move").get("TransferEpoch") == "Running",
-        seconds=120,
-        what="all is sealed and caught up with",
-    )
-    both.west_operator.kill()
+SOON = {"WAYFARE_RECOVERY_TAKE_BACK_SECONDS": "4"}
+
+
+def until_taken_back(both: Both) -> None:
     until(
         lambda: runs.read_result(both.west.store, both.west.plan, 1, "TakeBack"),
         seconds=60,
         what="east goes on",
     )
-    held = highest(both.west.store, both.west.plan)
-    assert held is not None
-    assert (held.site, held.epoch) == ("east", 2)
-    with psycopg.connect(both.east.databases["east"].dsn, autocommit=True) as connection:
-        row = connection.execute("SELECT held, state FROM wayfare.site_epoch").fetchone()
-    assert row == (True, "Normal")
+    assert both.held() == ("east", 2)
+    assert both.east_stands() == (True, "Normal")
+
+
+def test_a_site_whose_moves_target_is_lost_goes_on_by_itself(both: Both) -> None:
+    """Nobody has to be there for that; the run ends when its operator is back, and the next one
+    moves the work."""
+    both.start(**SOON)
+    both.move_until("TransferEpoch", at=both.west, job="transfer-epoch")
+    both.west_operator.kill()
+    until_taken_back(both)
     until(
         lambda: {"TakingBack", "TookBack"} <= reasons(both.east),
         what="the plan's events say so",
@@ -264,10 +268,24 @@ def test_a_site_whose_moves_target_is_lost_goes_on_by_itself(both: Both) -> None
     assert west == east
 
 
+def test_an_operator_that_dies_as_it_takes_back_does_it_once(both: Both) -> None:
+    both.start(**SOON)
+    both.move_until("TransferEpoch", at=both.west, job="transfer-epoch")
+    both.west_operator.kill()
+    both.east_operator.kill()
+    for point in TAKING_BACK:
+        both.east_operator.start(point, **SOON)
+        both.east_operator.wait_killed(seconds=60)
+    both.east_operator.start(**SOON)
+    until_taken_back(both)
+    assert len(runs.attempts(both.west.store, both.west.plan, 1, "TakeBack")) == 1
+    assert both.east.jobs.commands().count("TakeBack") == 1
+
+
 def test_a_target_that_is_lost_once_it_has_the_epoch_can_be_taken_over_from(both: Both) -> None:
-    """Its run would go on for ever: a Failover with a statement at the old site ends it."""
-    both.east_operator.start()
-    both.west_operator.start()
+    """Its run would go on for ever: a Failover with a statement at the old site ends it, as soon
+    as the target has been silent for a while; until then it is rejected."""
+    both.start()
     both.west.jobs.alone = True
     both.west.run("move", "Switchover")
     until(
@@ -276,18 +294,22 @@ def test_a_target_that_is_lost_once_it_has_the_epoch_can_be_taken_over_from(both
         what="west has the epoch",
     )
     both.west_operator.kill()
-    both.east.run("too-soon", "Failover", statement={"text": STATEMENT})
-    assert both.east.wait_state("too-soon", "Rejected", "Succeeded")["state"] == "Rejected"
-    time.sleep(STALE_SECONDS)
-    both.east.run("take-over", "Failover", statement={"text": STATEMENT})
-    status = both.east.wait_state("take-over", "Succeeded", "Failed", "Rejected", seconds=120)
+    names = (f"take-over-{number}" for number in itertools.count(1))
+
+    def begun() -> str | None:
+        name = next(names)
+        both.east.run(name, "Failover", statement={"text": STATEMENT})
+        status = both.east.wait_state(name, "Rejected", "Running", "Succeeded")
+        return None if status["state"] == "Rejected" else name
+
+    name = until(begun, seconds=60, every=1.0, what="a Failover is not rejected")
+    assert name != "take-over-1", "west had been heard of just before"
+    status = both.east.wait_state(name, "Succeeded", "Failed", seconds=120)
     assert status["state"] == "Succeeded", json.dumps(status, indent=1)
-    held = highest(both.west.store, both.west.plan)
-    assert held is not None
-    assert (held.site, held.epoch) == ("east", 3)
+    assert both.held() == ("east", 3)
     both.west_operator.start()
     moved = both.west.wait_state("move", "Failed", seconds=60)
-    assert "take-over goes on instead" in json.dumps(moved["conditions"])
+    assert f"{name} goes on instead" in json.dumps(moved["conditions"])
 
 
 def test_what_is_not_signed_with_the_key_is_not_obeyed(both: Both) -> None:

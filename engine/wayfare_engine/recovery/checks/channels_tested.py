@@ -15,6 +15,7 @@ import msgspec
 from psycopg import Connection
 
 from wayfare_engine.channels.contract import Description
+from wayfare_engine.outbox.channel import NOBODY
 from wayfare_engine.plan import Plan
 from wayfare_engine.recovery.checks.check import Check, Cost, Found, Step, failed, passed, unknown
 from wayfare_engine.recovery.checks.looking import EngineAt, Looking, Source
@@ -25,9 +26,6 @@ SINK: Final = "sink"
 _SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
-#: For how long who does not answer is asked again: pods that were just started may not be reached
-#: from everywhere yet.
-_PATIENCE_SECONDS: Final = 10.0
 _FINAL: Final = frozenset({"accepted", "rejected", "expired", "unknown"})
 _ADDRESS: Final = "wayfare-check@example.invalid"
 
@@ -51,10 +49,9 @@ def _ask(at: Looking) -> Found:
     }
     addresses = at.settings.channel_hosts if at.settings is not None else {}
     elsewhere = {}
-    until = time.monotonic() + _PATIENCE_SECONDS
     with client() as asking:
         for name, channel in sorted(hosted.items()):
-            plugin = _plugin(asking, addresses.get(name, channel.url), until)
+            plugin = _plugin(asking, addresses.get(name, channel.url))
             if plugin != SINK:
                 elsewhere[name] = plugin
     if elsewhere:
@@ -87,20 +84,15 @@ def _plan(connection: Connection[Any]) -> Plan | None:
     return None if row is None else Plan.from_bytes(bytes(row[0]))
 
 
-def _plugin(asking: httpx.Client, url: str, until: float) -> str:
-    """What a host says that it is; a sentence when it says nothing until then."""
-    while True:
-        try:
-            answer = ask(asking, "GET", f"{url.rstrip('/')}/v1/describe", seconds=_SECONDS)
-            return msgspec.json.decode(answer.body, type=Description).plugin
-        except httpx.InvalidURL:
-            return "its host has no address"
-        except httpx.TransportError as error:
-            if time.monotonic() >= until:
-                return f"its host does not answer: {type(error).__name__}"
-        except msgspec.MsgspecError:
-            return "its host does not say what it is"
-        time.sleep(_LOOK_SECONDS)
+def _plugin(asking: httpx.Client, url: str) -> str:
+    """What a host says that it is; a sentence when it says nothing."""
+    try:
+        answer = ask(asking, "GET", f"{url.rstrip('/')}/v1/describe", seconds=_SECONDS)
+        return msgspec.json.decode(answer.body, type=Description).plugin
+    except (httpx.TransportError, httpx.InvalidURL):
+        return "its host does not answer"
+    except msgspec.MsgspecError:
+        return "its host does not say what it is"
 
 
 def _test(engine: EngineAt, plan: Plan, names: list[str], at: Looking) -> dict[str, dict[str, Any]]:
@@ -112,7 +104,7 @@ def _test(engine: EngineAt, plan: Plan, names: list[str], at: Looking) -> dict[s
     asked = [
         {
             "channel": name,
-            "customer_id": f"~{key}",
+            "customer_id": f"{NOBODY}{key}",
             "key": f"{key}-{number}",
             "journey": "wayfare-check",
             "content": _content(plan, name),
@@ -123,7 +115,7 @@ def _test(engine: EngineAt, plan: Plan, names: list[str], at: Looking) -> dict[s
         for number, name in enumerate(names)
     ]
     with client(engine.api_key) as asking:
-        planned = _planned(asking, f"{base}/v1/sends", asked)
+        planned = _json(asking, "POST", f"{base}/v1/sends", json=asked)["sends"]
         keys = {name: one["send_key"] for name, one in zip(names, planned, strict=True)}
         ended: dict[str, dict[str, Any]] = {}
         deadline = time.monotonic() + _WAIT_SECONDS
@@ -140,20 +132,6 @@ def _test(engine: EngineAt, plan: Plan, names: list[str], at: Looking) -> dict[s
                 return ended
             at.say(f"ChannelsTested: waiting for {', '.join(left)}")
             time.sleep(_LOOK_SECONDS)
-
-
-def _planned(asking: httpx.Client, url: str, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Plan the tests; again under the same keys while the engine is not reached. Raises
-    _Refused."""
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            found: list[dict[str, Any]] = _json(asking, "POST", url, json=asked)["sends"]
-            return found
-        except (_Refused, httpx.TransportError):
-            if time.monotonic() >= until:
-                raise
-        time.sleep(_LOOK_SECONDS)
 
 
 def _content(plan: Plan, channel: str) -> dict[str, Any]:

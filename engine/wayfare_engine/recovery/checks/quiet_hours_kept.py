@@ -16,6 +16,7 @@ from psycopg import Connection
 
 from wayfare_engine.clock import new_id
 from wayfare_engine.customers.lookup import CustomerLookup
+from wayfare_engine.outbox.channel import NOBODY
 from wayfare_engine.outbox.governance import quiet_until
 from wayfare_engine.privacy import CustomerKeys
 from wayfare_engine.recovery.checks.check import Check, Cost, Found, Step, failed, passed, unknown
@@ -28,7 +29,7 @@ _BATCH: Final = 5000
 _CONTACTS: Final[LiteralString] = """
 SELECT c.send_key, c.customer_id, c.channel, c.at
 FROM wayfare.contacts c LEFT JOIN wayfare.outbox o ON o.send_key = c.send_key
-WHERE NOT (coalesce(o.test, false) AND starts_with(c.customer_id, '~'))
+WHERE NOT (coalesce(o.test, false) AND starts_with(c.customer_id, %s))
 """
 Zones = Callable[[set[str]], Mapping[str, str]]
 
@@ -51,7 +52,7 @@ def _ask(at: Looking) -> Found:
         quiet = _Quiet(rules)
         with connection.cursor(name="contacts") as cursor:
             cursor.itersize = _BATCH
-            cursor.execute(_CONTACTS)
+            cursor.execute(_CONTACTS, (NOBODY,))
             while some := cursor.fetchmany(_BATCH):
                 contacts += len(some)
                 at.say(f"QuietHoursKept: {contacts:,} contacts")

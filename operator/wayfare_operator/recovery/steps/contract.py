@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.resources import Engine, RecoveryPlan, RecoveryRun, RunKind
-from wayfare_engine.runs.records import CheckResult, Run, StepResult
+from wayfare_engine.runs.records import CheckResult, Outcome, Run, StepResult
+from wayfare_operator.recovery.run_view import barred
 
 if TYPE_CHECKING:
     from wayfare_operator.reconcile.world import World
@@ -88,6 +91,27 @@ class Told:
 
 
 Progress = Going | Done | Failed | Told
+
+
+def result_of(step: StepContext, progress: Done | Failed) -> StepResult:
+    """What the operator itself says of an attempt. A gate that does not pass is a failure of the
+    attempt: a step has one result for ever, and a Retry has to be able to look again."""
+    result = StepResult(
+        run=step.run.number,
+        step=step.step,
+        attempt=step.attempt,
+        outcome=Outcome.SUCCEEDED,
+        began_at=step.began_at,
+        ended_at=step.world.now(),
+        summary=progress.summary,
+        by=step.world.settings.pod_name,
+        figures=dict(progress.figures),
+        checks=progress.checks,
+        evidence=progress.evidence,
+    )
+    if isinstance(progress, Failed) or barred(result):
+        return msgspec.structs.replace(result, outcome=Outcome.FAILED)
+    return result
 
 
 def skip(why: str) -> Done:

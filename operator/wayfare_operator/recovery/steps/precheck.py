@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wayfare_engine.objectstore import marker
-from wayfare_engine.resources import CheckLevel, RunKind, Verdict, parse_duration
+from wayfare_engine.resources import CheckLevel, RecoveryPlan, RunKind, Verdict, parse_duration
 from wayfare_engine.resources.phases import may_begin, why_not
 from wayfare_engine.runs import Beacon, By, CheckResult, authority, beacons, procedure
 from wayfare_engine.runs.authority import Authority, SeenBeat, Watch
@@ -80,6 +80,11 @@ async def drive(step: StepContext) -> Progress:
     return Done(said, figures=figures, checks=checks)
 
 
+def stale_after(plan: RecoveryPlan) -> float:
+    """Seconds without a word after which a site of this plan is silent."""
+    return max(STALE_SECONDS, parse_duration(plan.spec.lease.ttl).total_seconds())
+
+
 def stated(step: StepContext) -> bool:
     """Whether a person vouched that the acting site is off or cut off."""
     return bool(step.run.statement)
@@ -96,7 +101,7 @@ async def _look(step: StepContext) -> Grounds:
     beacon_watch.saw(theirs)
     beat_watch = recovery.beats.setdefault((plan, step.other), Watch())
     beat_watch.saw(beat)
-    memory = step.world.plans.get((step.plan.metadata.namespace, step.plan.metadata.name))
+    memory = step.world.plan_memory(step.plan)
     reader = memory.reader if memory is not None else None
     longer = (
         (reader.beacon_watches.get(step.other), reader.beat_watches.get(step.other))
@@ -109,7 +114,6 @@ async def _look(step: StepContext) -> Grounds:
         if each is not None
     ]
     age, came = min(heard, default=(None, False))
-    ttl = parse_duration(step.plan.spec.lease.ttl).total_seconds()
     return Grounds(
         held=await call(authority.read, store, plan),
         mine=mine,
@@ -117,7 +121,7 @@ async def _look(step: StepContext) -> Grounds:
         beat=beat,
         age=age,
         came=came,
-        stale=max(STALE_SECONDS, ttl),
+        stale=stale_after(step.plan),
     )
 
 

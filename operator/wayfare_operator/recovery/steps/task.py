@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from wayfare_engine.crashpoints import crash_point
-from wayfare_engine.runs import CheckResult, StepResult, Undo, http_checks
+from wayfare_engine.runs import Attempt, CheckResult, StepResult, Undo, http_checks
 from wayfare_engine.runs import steps as records
 from wayfare_engine.runs.procedures import Step
 from wayfare_operator.desired.metadata import ATTEMPT_LABEL
@@ -42,6 +43,19 @@ _before_job = crash_point("operator.job.before_create", "the attempt; its Job co
 _after_job = crash_point("operator.job.created", "the Job of a step is made")
 _before_removal = crash_point("operator.job.before_delete", "a Job hangs; it is removed next")
 _after_removal = crash_point("operator.job.deleted", "the Job that hung is removed")
+
+
+async def begun(step: StepContext) -> StepContext:
+    """Begin an attempt, unless it was begun before, by the clock of this site."""
+    wanted = Attempt(
+        run=step.run.number,
+        step=step.step,
+        attempt=step.attempt,
+        at=step.world.now(),
+        by=step.world.settings.pod_name,
+    )
+    found = await call(records.begin, step.store, step.run.plan, wanted)
+    return replace(step, began_at=found.at)
 
 
 async def drive(step: StepContext, found: Sequence[CheckResult] = ()) -> Progress:
