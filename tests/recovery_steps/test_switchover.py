@@ -187,26 +187,28 @@ def test_a_site_whose_moves_target_is_gone_goes_on_under_an_epoch_of_its_own(
 
 def test_of_the_target_and_the_old_site_one_has_the_next_epoch(sites: Sites) -> None:
     run = both_there(sites)
-    sites.do(run, "east", "Quiesce")
-    with sites.sealing("east"):
-        sites.do(run, "east", "Seal")
-        sites.do(run, "west", "CatchUpFinal")
-        sites.do(run, "east", "TakeBack")
+    sealed(sites, run)
+    sites.do(run, "east", "TakeBack")
     assert sites.attempt(run, "west", "TransferEpoch").returncode == 1
     assert "the epoch has moved meanwhile" in sites.failure(run, "TransferEpoch").summary
 
     sites.end(run)
     again = sites.begin(RunKind.SWITCHOVER, "west")
     sites.do(again, "west", "CatchUp")
-    sites.do(again, "east", "Quiesce")
-    with sites.sealing("east"):
-        sites.do(again, "east", "Seal")
-        sites.do(again, "west", "CatchUpFinal")
-        sites.do(again, "west", "TransferEpoch")
-        assert sites.attempt(again, "east", "TakeBack").returncode == 1
+    sealed(sites, again)
+    sites.do(again, "west", "TransferEpoch")
+    assert sites.attempt(again, "east", "TakeBack").returncode == 1
     assert "only a Failover takes it from there" in sites.failure(again, "TakeBack").summary
     with sites.connect("east") as east:
         assert not site_epoch(east).active
+
+
+def sealed(sites: Sites, run: Run) -> None:
+    """East stopped and shipped all, and west has it."""
+    sites.do(run, "east", "Quiesce")
+    with sites.sealing("east"):
+        sites.do(run, "east", "Seal")
+    sites.do(run, "west", "CatchUpFinal")
 
 
 def test_a_site_that_let_go_of_nothing_takes_nothing_back(sites: Sites) -> None:

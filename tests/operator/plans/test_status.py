@@ -1,96 +1,33 @@
-"""What a RecoveryPlan says, starts and compares, on a real API server with a real store."""
+"""What a RecoveryPlan says of the sites and of itself, on a real API server with a real store."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from tests.operator.conftest import Cluster, foreign_kind, journey_spec
+from tests.operator.conftest import foreign_kind, journey_spec
+from tests.operator.plans.conftest import WEST_FIRST, standby
 from tests.operator.standby import CORE, Site, command_of, now
-from tests.operator.test_recovery_standby import FAR, remember
+from tests.operator.test_recovery_standby import FAR
 from tests.servers.apiserver import ApiServer
 from tests.servers.audit import requests
-from tests.servers.control import ControlApi
-from tests.servers.objects import ObjectServer, running_objects
-from tests.servers.operator import USER, OperatorProcess
+from tests.servers.operator import USER
 from tests.servers.wait import until
-from tests.servers.workloads import rolling_out
 from wayfare_engine.objectstore.marker import claim
 from wayfare_engine.resources import RunKind, RunState, Verdict
 from wayfare_engine.runs import (
     Beacon,
-    Digests,
     Rpo,
     Rto,
     RunEnd,
     beacons,
-    bundle,
-    bundles,
     evidence,
     lock,
 )
-from wayfare_operator.recovery.record import CaughtUp, Standing
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(240)]
-
-WEST_FIRST = [{"name": "west"}, {"name": "east"}]
-
-
-@pytest.fixture(scope="module")
-def objects() -> Iterator[ObjectServer]:
-    """A real S3 server."""
-    with running_objects() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def west(
-    server: ApiServer,
-    objects: ObjectServer,
-    control: ControlApi,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[OperatorProcess]:
-    """One operator of site west for all tests."""
-    anything = Site(Cluster(server, "none"), objects, control)
-    with anything.operator(tmp_path_factory.mktemp("west")) as replica:
-        yield replica
-        assert replica.process.poll() is None, replica.log.read_text()[-4000:]
-        assert replica.stop() == 0
-
-
-@pytest.fixture
-def site(
-    cluster: Cluster, objects: ObjectServer, control: ControlApi, west: OperatorProcess
-) -> Iterator[Site]:
-    """A namespace whose controllers bring up at once what is to be up."""
-    with rolling_out(cluster.server, cluster.namespace):
-        yield Site(cluster, objects, control)
-
-
-def slept(**more: Any) -> Standing:
-    """A site that has caught up before."""
-    fields: dict[str, Any] = {
-        "since": now() - timedelta(hours=30),
-        "caught_up": CaughtUp(watermark={"east/1": 1000}, at=now() - timedelta(hours=22)),
-        "rate": 1000.0,
-        "wakes": (14.0,),
-        "verifies": (6.0,),
-        **more,
-    }
-    return Standing(**fields)
-
-
-def standby(site: Site, known: Standing | None = None, **plan: Any) -> dict[str, Any]:
-    """Apply a plan of which west stands by, with what it remembers before its first look."""
-    made = site.plan(**{"standby": {"windows": FAR}, **plan})
-    remember(site, made, known or slept())
-    # The Engine is what a look needs: before it is there nothing was read.
-    site.engine()
-    return made
 
 
 def test_a_silent_acting_site_is_told_loudly_with_what_to_do(site: Site) -> None:
@@ -273,176 +210,6 @@ def test_a_plan_that_cannot_be_followed_here_says_why(site: Site) -> None:
     )
     told = not_ready("recoveryplans", "third", "SiteUnknown")
     assert "this operator's site is west" in told["message"]
-
-
-def test_a_window_in_a_blocked_time_is_told_with_both(site: Site) -> None:
-    site.taken("east")
-    site.beat("east", sealed=1000)
-    blocked = [{"name": "month-end", "schedule": "0 0 1 * *", "duration": "12h"}]
-    windows = [{"name": "nightly", "schedule": "0 1 * * *", "duration": "2h"}]
-    standby(site, standby={"windows": windows}, blockedWindows=blocked)
-    told = site.cluster.not_ready("recoveryplans", "bank", "WindowBlocked")
-    assert "window nightly (" in told["message"]
-    assert "overlaps blocked window month-end (" in told["message"]
-    # Everything else goes on.
-    site.wait_condition("ReadyToTakeOver", "True")
-
-
-def test_a_schedule_that_is_none_is_told_by_its_place(site: Site) -> None:
-    site.taken("east")
-    standby(site, drill={"schedule": "0 0 31 2 *", "timeZone": "Europe/Lisbon"})
-    told = site.cluster.not_ready("recoveryplans", "bank", "InvalidSpec")
-    assert told["message"].startswith("spec.drill.schedule: '0 0 31 2 *'")
-
-
-def test_a_drill_that_is_due_is_started_once_and_others_are_told(site: Site) -> None:
-    site.taken("east")
-    site.beat("east", sealed=1000)
-    came = now().replace(second=0, microsecond=0)
-    schedule = f"{came.minute} {came.hour} {came.day} {came.month} *"
-    known = slept(drills_until=came - timedelta(minutes=1))
-    standby(
-        site, known, drill={"schedule": schedule, "timeZone": "UTC", "scenario": {"lost": "Valkey"}}
-    )
-    name = f"bank-{came:%Y%m%d%H%M}"
-    run = until(lambda: site.cluster.get("recoveryruns", name), what="the run")
-    assert run["spec"]["kind"] == "Drill"
-    assert run["spec"]["scenario"] == {"lost": "Valkey"}
-    assert run["metadata"]["annotations"]["wayfare.dev/author"] == (
-        "system:serviceaccount:wayfare-system:wayfare-operator"
-    )
-    until(lambda: "DrillStarted" in [reason for reason, _ in site.events()], what="the Event")
-    found = site.wait_status("the next one", lambda it: "nextDrill" in it)
-    assert found["nextDrill"].startswith(f"{came.year + 1}-")
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        ({"drill": {"suspended": True}}, "spec.drill.suspended is true"),
-        ({"blockedWindows": True}, "blocked window close is open until"),
-        ({"late": 30}, "could not start within 10 minutes"),
-    ],
-)
-def test_a_drill_that_does_not_start_says_why(site: Site, more: dict[str, Any], said: str) -> None:
-    site.taken("east")
-    came = now().replace(second=0, microsecond=0) - timedelta(minutes=more.get("late", 0))
-    schedule = f"{came.minute} {came.hour} {came.day} {came.month} *"
-    blocked = [{"name": "close", "schedule": schedule, "duration": "1h"}]
-    standby(
-        site,
-        slept(drills_until=came - timedelta(minutes=1)),
-        drill={"schedule": schedule, "timeZone": "UTC", **more.get("drill", {})},
-        **({"blockedWindows": blocked} if "blockedWindows" in more else {}),
-    )
-    until(
-        lambda: any(r == "DrillSkipped" and said in note for r, note in site.events()),
-        what="the Event",
-    )
-    assert site.cluster.server.send("GET", site.cluster.path("recoveryruns")).body["items"] == []
-
-
-def test_checks_by_schedule_are_told_by_level(site: Site) -> None:
-    site.taken("west")
-    made = site.plan(sites=WEST_FIRST, consistency={"schedule": "* * * * *"})
-    remember(site, made, Standing(since=now() - timedelta(minutes=5)))
-    site.engine()
-    job = site.wait_job("Check")
-    site.result(job, **site.checks(Business=Verdict.FAILED, Service=Verdict.UNKNOWN))
-    found = site.wait_status("the verdicts", lambda it: "consistency" in it)["consistency"]
-    assert {name: each["verdict"] for name, each in found.items()} == {
-        "system": "Passed",
-        "data": "Passed",
-        "service": "Unknown",
-        "business": "Failed",
-    }
-    assert found["business"]["message"] == "BusinessCheck: looked at Business"
-
-
-def test_a_warm_standby_measures_its_checks_before_the_first_is_due(site: Site) -> None:
-    site.taken("east")
-    site.beat("east", sealed=1000)
-    known = slept(verifies=(), since=now() - timedelta(minutes=6))
-    standby(site, known, standby={"mode": "Warm"}, consistency={"schedule": "0 3 1 1 *"})
-    told = site.wait_condition("ReadyToTakeOver", "Unknown", "NotMeasured")
-    assert "verify unknown" in told["message"]
-    site.result(site.wait_job("Check"), took=3.0, **site.checks())
-    told = site.wait_condition("ReadyToTakeOver", "True", "WithinObjectives")
-    assert "verify 3.0 s" in told["message"]
-
-
-def test_drift_between_the_sites_is_told_by_object_and_field(site: Site) -> None:
-    site.taken("east")
-    standby(site)
-    site.cluster.apply("Journey", "welcome", journey_spec("customer.age > 30"))
-    site.wait_condition("ConfigurationDrift", "Unknown", "NotCompared")
-
-    def exported() -> list[dict[str, Any]]:
-        found = beacons.newest(site.store, site.plan_id, "west")
-        digest = found.digests.configuration if found is not None else None
-        return [] if digest is None else list(bundles.get(site.store, digest))
-
-    objects = until(lambda: exported() if len(exported()) == 2 else None, what="the journey")
-    assert [each["kind"] for each in objects] == ["Engine", "Journey"]
-    other = [dict(each) for each in objects]
-    other[1] = {**other[1], "spec": {**other[1]["spec"], "audience": "customer.age > 40"}}
-    site.beacon("east", digests=Digests(configuration=bundles.put(site.store, other)))
-    told = site.wait_condition("ConfigurationDrift", "True", "ConfigurationDiffers")
-    assert "differs in spec.audience" in told["message"]
-    assert site.status()["drift"][0]["object"] == f"Journey {site.cluster.namespace}/welcome"
-    site.wait_condition("ReadyToTakeOver", "False", "ConfigurationDiffers")
-    # What a site has otherwise by its overrides is no drift.
-    same = bundles.put(site.store, objects)
-    site.beacon("east", digests=Digests(configuration=same))
-    site.wait_condition("ConfigurationDrift", "False", "SameConfiguration")
-    assert "drift" not in site.status()
-
-
-def test_a_bundle_is_applied_exactly_at_the_standby(site: Site) -> None:
-    site.taken("east")
-    overrides = [{"kind": "Journey", "name": "welcome", "spec": {"priority": 7}}]
-    sites = [{"name": "east"}, {"name": "west", "overrides": overrides}]
-    standby(site, configuration="Bundle", sites=sites)
-    namespace = site.cluster.namespace
-    site.cluster.apply("Journey", "welcome", journey_spec("customer.age > 1", description="old"))
-    site.cluster.apply("Journey", "gone", journey_spec("true"))
-
-    def objects(audience: str) -> list[dict[str, Any]]:
-        engine = site.cluster.get("engines", "bank") or {}
-        made = [
-            {
-                "apiVersion": "wayfare.dev/v1alpha1",
-                "kind": "Journey",
-                "metadata": {"name": name, "namespace": namespace},
-                "spec": journey_spec(audience),
-            }
-            for name in ("welcome", "fresh")
-        ]
-        return bundle.export([{**engine, "kind": "Engine"}, *made])
-
-    digest = bundles.put(site.store, objects("customer.age > 2"))
-    bundles.put_current(
-        site.store, site.plan_id, bundles.Current(digest=digest, at=now(), site="east")
-    )
-
-    def spec(name: str) -> dict[str, Any]:
-        return (site.cluster.get("journeys", name) or {}).get("spec") or {}
-
-    until(lambda: spec("welcome").get("audience") == "customer.age > 2", what="the journey")
-    assert spec("welcome")["priority"] == 7
-    assert "description" not in spec("welcome")
-    until(lambda: spec("fresh").get("audience") == "customer.age > 2", what="the new one")
-    until(lambda: site.cluster.get("journeys", "gone") is None, what="the old one is gone")
-    # An object that a GitOps tool keeps is not fought over.
-    labels = {"kustomize.toolkit.fluxcd.io/name": "bank"}
-    site.cluster.apply("Journey", "fresh", journey_spec("customer.age > 2"), labels=labels)
-    digest = bundles.put(site.store, objects("customer.age > 3"))
-    bundles.put_current(
-        site.store, site.plan_id, bundles.Current(digest=digest, at=now(), site="east")
-    )
-    told = site.cluster.not_ready("recoveryplans", "bank", "ConfigConflict")
-    assert "Flux" in told["message"]
-    assert spec("welcome")["audience"] == "customer.age > 2"
 
 
 def test_the_phase_and_what_was_proven_come_from_the_runs_in_the_store(site: Site) -> None:
