@@ -13,8 +13,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: Folders whose tests use this clone's lab; one group.
 LAB = ("lab", "e2e")
-#: Folders that take minutes, with servers that are quick to start: a group a file.
+#: Folders that take minutes, whose files share nothing or little: a group a file.
 SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "report", "unit")
+#: Folders in those whose files share servers: a group.
+SHARED = ("operator/plans",)
 #: Groups by how long they take, the longest first; others after them, as they are collected.
 FIRST = ("lab",)
 
@@ -27,6 +29,8 @@ def group(nodeid: str) -> str:
     folder = parts[1]
     if folder in LAB:
         return "lab"
+    if "/".join(parts[1:-1]) in SHARED:
+        return "/".join(parts[1:-1])
     return "/".join(parts[1:]) if folder in SPLIT else folder
 
 

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from demo.cluster import ENGINE, NAMESPACE, Cluster, condition
+from demo.cluster import NAMESPACE, RELEASE, SYSTEM, Cluster, condition
 from demo.recovery.sites import PLAN
 from demo.steps import WAYFARE, StepFailed
 
@@ -80,14 +80,24 @@ def kill(cluster: Cluster) -> datetime:
     return at
 
 
-def restore(cluster: Cluster) -> None:
-    """The site starts again from its disk; returns when its pods are back."""
+def restore(cluster: Cluster, *, seconds: float = 300.0) -> None:
+    """The site starts again from its disk; returns when its operator leads again and says that
+    another site acts. Its pods may be up or not: by its plan it soon sleeps."""
+    began = datetime.now(UTC)
     cluster.steps.run(WAYFARE, "lab", "restore", cluster.site, timeout=300)
-    cluster.kubectl(
-        *("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=300s", "pod", "-l"),
-        f"wayfare.dev/engine={ENGINE}",
-        timeout=330,
-    )
+    deadline = time.monotonic() + seconds
+    while True:
+        lease = cluster.get("-n", SYSTEM, "lease", f"{RELEASE}-operator")["spec"]
+        acting = plan_status(cluster).get("actingSite")
+        if _moment(lease["renewTime"]) > began and acting not in (None, cluster.site):
+            return
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                f"site {cluster.site} says after {seconds:.0f} s that {acting} acts; its operator "
+                f"was last heard of at {lease['renewTime']}",
+                look=f"kubectl -n {SYSTEM} logs deploy/{RELEASE}-operator",
+            )
+        time.sleep(0.5)
 
 
 def whole(status: dict[str, Any]) -> float | None:

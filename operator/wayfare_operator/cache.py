@@ -15,6 +15,7 @@ from wayfare_engine.resources import (
     Engine,
     Journey,
     RecoveryPlan,
+    RecoveryRun,
     ResourceError,
     Segment,
     parse,
@@ -27,7 +28,7 @@ from wayfare_operator.desired.metadata import (
     PLAN_LABEL,
     RUN_LABEL,
 )
-from wayfare_operator.kube.kinds import Kind, Object, Ref, ref_of
+from wayfare_operator.kube.kinds import RECOVERY_RUN, Kind, Object, Ref, ref_of
 
 _KEPT_METADATA = (
     "name",
@@ -159,6 +160,17 @@ class Cache:
         entry = self._entries.get(Ref("RecoveryPlan", namespace, name))
         resource = entry.resource if entry is not None else None
         return resource if isinstance(resource, RecoveryPlan) else None
+
+    def runs_of(self, namespace: str, plan: str) -> Iterator[Entry]:
+        """Entries of runs whose planRef leads to that plan."""
+        for entry in self.entries(RECOVERY_RUN):
+            run = entry.resource
+            if (
+                isinstance(run, RecoveryRun)
+                and entry.ref.namespace == namespace
+                and run.spec.plan_ref.name == plan
+            ):
+                yield entry
 
     # -- children and what else is observed -------------------------------------------------------
 

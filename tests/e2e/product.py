@@ -72,15 +72,26 @@ class Product:
         return None
 
     def wait_condition(
-        self, kind: str, name: str, type_: str, status: str, seconds: float = 60
+        self, kind: str, name: str, type_: str, status: str, seconds: float = 180
     ) -> dict[str, Any]:
-        """Wait until a condition has this status for the present generation."""
+        """Wait until a condition has this status for the present generation; how the object stands
+        and what the operator said stand in the error."""
 
         def fact() -> dict[str, Any] | None:
             condition = self.condition(kind, name, type_)
             return condition if condition and condition["status"] == status else None
 
-        return until(fact, seconds=seconds, what=f"{kind}/{name} {type_}={status}", every=0.25)
+        try:
+            return until(fact, seconds=seconds, what=f"{kind}/{name} {type_}={status}", every=0.25)
+        except AssertionError as error:
+            found = json.dumps(self.get(kind, name).get("status"))
+            pods = self.kubectl("get", "pods", "-A")
+            said = self.kubectl(
+                *("logs", "-n", "wayfare-system", "--tail=50", "--all-containers", "--prefix"),
+                *("-l", "app.kubernetes.io/component=operator"),
+                check=False,
+            )
+            raise AssertionError(f"{error}\n{found}\n{pods}\n{said}") from None
 
     def client(self) -> httpx.Client:
         """An HTTP client of the engine, with a key; each request has a connection of its own."""
@@ -107,10 +118,10 @@ class Product:
 
     def ready_endpoints(self) -> int:
         """How many serving pods the Service leads to."""
-        slices = self.get("endpointslices", "-l", f"kubernetes.io/service-name={ENGINE}")
+        slices = self.items("endpointslices", "-l", f"kubernetes.io/service-name={ENGINE}")
         return sum(
             bool(each.get("conditions", {}).get("ready"))
-            for one in slices["items"]
+            for one in slices
             for each in one.get("endpoints") or ()
         )
 

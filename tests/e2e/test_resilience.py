@@ -138,7 +138,7 @@ def test_the_operator_killed_goes_on_where_it_was(product: Product) -> None:
         "patch", "journey", "term-deposit", "-n", NAMESPACE, "--type=merge",
         "-p", json.dumps({"spec": {"description": "edited while no operator ran"}}),
     )  # fmt: skip
-    product.wait_condition("journey", "term-deposit", "Ready", "True", seconds=90)
+    product.wait_condition("journey", "term-deposit", "Ready", "True")
 
 
 def test_hot_reload_changes_the_answer_and_drops_nothing(product: Product) -> None:

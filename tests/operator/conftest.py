@@ -202,11 +202,13 @@ def foreign_kind(server: ApiServer, group: str, kind: str, **annotations: str) -
     )
 
 
-@pytest.fixture(scope="module")
-def control() -> Iterator[ControlApi]:
+def any_control_api() -> Iterator[ControlApi]:
     """A control API for every engine."""
     with control_api() as api:
         yield api
+
+
+control = pytest.fixture(scope="module")(any_control_api)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 import kopf
 
 from wayfare_engine.resources import Approval, RecoveryRun
-from wayfare_operator.cache import Entry
 from wayfare_operator.handlers.intake import Change, on_event, take
 from wayfare_operator.kube.kinds import APPROVAL, RECOVERY_PLAN, RECOVERY_RUN, Ref, ref_of
 from wayfare_operator.reconcile.world import Key, Work, World
@@ -20,11 +19,7 @@ def register(registry: kopf.OperatorRegistry, world: World) -> None:
         ref = ref_of(RECOVERY_PLAN, event["object"])
         if take(world.cache, RECOVERY_PLAN, event) is not Change.SPEC:
             return
-        world.queue.add(Key.of(ref))
-        world.queue.add(Key(Work.REQUESTS, ref.namespace, ref.name))
-        for entry in world.cache.entries(RECOVERY_RUN):
-            if _of_plan(entry, ref):
-                world.queue.add(Key.of(entry.ref))
+        world.enqueue_recovery_plan(ref.namespace, ref.name)
         found = world.cache.recovery_plan(ref.namespace, ref.name)
         if found is not None:
             engine = Ref("Engine", ref.namespace, found.spec.engine_ref.name)
@@ -56,11 +51,3 @@ def register(registry: kopf.OperatorRegistry, world: World) -> None:
     on_event(registry, RECOVERY_PLAN, plan)
     on_event(registry, RECOVERY_RUN, run)
     on_event(registry, APPROVAL, approval)
-
-
-def _of_plan(entry: Entry, plan: Ref) -> bool:
-    return (
-        isinstance(entry.resource, RecoveryRun)
-        and entry.ref.namespace == plan.namespace
-        and entry.resource.spec.plan_ref.name == plan.name
-    )

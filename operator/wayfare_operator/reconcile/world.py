@@ -13,7 +13,7 @@ from wayfare_operator.cache import Cache, engine_of
 from wayfare_operator.control import ControlClient
 from wayfare_operator.issuer import IssuerKeys
 from wayfare_operator.kube.client import KubeClient
-from wayfare_operator.kube.kinds import CHANNEL, JOURNEY, SEGMENT, Ref
+from wayfare_operator.kube.kinds import CHANNEL, JOURNEY, RECOVERY_PLAN, SEGMENT, Ref
 from wayfare_operator.queue import WorkQueue
 from wayfare_operator.reconcile.figures import Figures
 from wayfare_operator.reconcile.publication import Publication
@@ -95,6 +95,15 @@ class World:
         for kind in (SEGMENT, JOURNEY, CHANNEL):
             for entry in self.cache.referring(kind, namespace, name):
                 self.queue.add(Key.of(entry.ref))
+        for entry in self.cache.referring(RECOVERY_PLAN, namespace, name):
+            self.enqueue_recovery_plan(entry.ref.namespace, entry.ref.name)
+
+    def enqueue_recovery_plan(self, namespace: str, name: str) -> None:
+        """Look again at a plan, at what its other site asks of this one, and at its runs."""
+        self.queue.add(Key(Work.RECOVERY_PLAN, namespace, name))
+        self.queue.add(Key(Work.REQUESTS, namespace, name))
+        for entry in self.cache.runs_of(namespace, name):
+            self.queue.add(Key.of(entry.ref))
 
     def enqueue_engine_of(self, ref: Ref) -> None:
         """Have the plan of the engine that an object refers to compiled again."""

@@ -1,4 +1,4 @@
-"""One operator of site west for the tests of a module, and plans of which west stands by."""
+"""One operator of site west for all tests here, and plans of which west stands by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.conftest import Cluster
+from tests.operator.conftest import Cluster, any_control_api, api_server
 from tests.operator.standby import Site, now
 from tests.operator.test_recovery_standby import FAR, remember
 from tests.servers.apiserver import ApiServer
@@ -21,14 +21,18 @@ from wayfare_operator.recovery.record import CaughtUp, Standing
 WEST_FIRST = [{"name": "west"}, {"name": "east"}]
 
 
-@pytest.fixture(scope="module")
+server = pytest.fixture(scope="package")(api_server)
+control = pytest.fixture(scope="package")(any_control_api)
+
+
+@pytest.fixture(scope="package")
 def objects() -> Iterator[ObjectServer]:
     """A real S3 server."""
     with running_objects() as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def west(
     server: ApiServer,
     objects: ObjectServer,

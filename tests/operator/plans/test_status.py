@@ -193,7 +193,8 @@ def test_a_plan_that_cannot_be_followed_here_says_why(site: Site) -> None:
     not_ready("recoveryplans", "bank", "NoObjectStore")
     claim(site.store, "somebody.else")
     site.engine()
-    told = not_ready("recoveryplans", "bank", "StoreForeign")
+    # Soon, because of the Engine's event: it does not wait for its next look.
+    told = not_ready("recoveryplans", "bank", "StoreForeign", seconds=10)
     assert "it belongs to plan 'somebody.else'" in told["message"]
     site.plan(name="second")
     told = not_ready("recoveryplans", "second", "EngineTaken")
@@ -320,7 +321,11 @@ def test_figures_that_move_all_the_time_are_written_once_a_minute(
     site.beat("east", sealed=1000)
     standby(site, lease={"ttl": "60s", "handOver": "5s"})
     site.wait_condition("ReadyToTakeOver", "True")
-    site.wait_status("asleep", lambda it: it["sites"][1]["state"] == "Asleep")
+    until(lambda: set(site.replicas().values()) == {0}, what="all of the engine is made, with none")
+    site.wait_status(
+        "asleep, with the operator and two volumes that stay",
+        lambda it: it["sites"][1]["state"] == "Asleep" and len(it["awake"]["alwaysOn"]) == 3,
+    )
     site.beat("east", sealed=1001)
     site.wait_condition("LeaseLapsed", "False")
 

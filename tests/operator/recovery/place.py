@@ -179,8 +179,9 @@ class Place:
         }
         cluster.apply("RecoveryPlan", PLAN, spec)
 
-    def falls_asleep(self) -> None:
-        """All that the engine consists of is scaled to zero, as at the end of a window."""
+    def falls_asleep(self, operator: Operating) -> None:
+        """All that the engine consists of is scaled to zero, as at the end of a window. Its
+        operator, which makes the engine first, is killed: what it knows would be older."""
         base = f"/apis/apps/v1/namespaces/{self.cluster.namespace}/deployments"
         for name in (f"{ENGINE}-worker", f"{ENGINE}-serve"):
             until(
@@ -189,6 +190,8 @@ class Place:
                 )["spec"].get("replicas"),
                 what=f"{name} is made",
             )
+        operator.kill()
+        for name in (f"{ENGINE}-worker", f"{ENGINE}-serve"):
             body = {
                 "metadata": {"annotations": {"wayfare.dev/awake-replicas": "1"}},
                 "spec": {"replicas": 0},

@@ -211,8 +211,9 @@ def test_an_abandoned_run_is_taken_back_whoever_does_it(place: Place, tmp_path: 
     place.jobs.held = lambda job: True
     with operating(place.operator(tmp_path / "operator")) as operator:
         operator.start()
-        place.falls_asleep()
+        place.falls_asleep(operator)
         place.run("take-over", statement={"text": STATEMENT})
+        operator.start()
         until(lambda: place.status("take-over").get("step") == "CatchUp", what="it catches up")
         operator.kill()
         place.approve("stop", "take-over", "CatchUp", "Abandon")
