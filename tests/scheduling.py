@@ -18,7 +18,7 @@ SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "report
 #: Folders in those whose files share servers: a group.
 SHARED = ("operator/plans",)
 #: Groups by how long they take, the longest first; others after them, as they are collected.
-FIRST = ("lab", "chaos_recovery", "crash/test_kills.py", "recovery_steps", "channels", "standing")
+FIRST = ("lab",)
 
 
 def group(nodeid: str) -> str:

@@ -145,7 +145,7 @@ class Player:
             self._supervise()
             return fact()
 
-        return until(looked, seconds=seconds, what=what, every=0.05)
+        return until(looked, seconds=seconds, what=what, every=0.2)
 
     def _supervise(self) -> None:
         """What goes on beside the runs: pods, operators that are started again, ends of faults."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.servers.apiserver import ApiServer
+from tests.servers.mirror import mirrored
 
 SHUT = {
     "tried": 1,
@@ -32,11 +33,20 @@ class Canaries:
     seen: list[str] = field(default_factory=list)
     _of: dict[str, str] = field(default_factory=dict)
 
-    def look(self) -> None:
-        """One look at everything."""
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop."""
+        kinds = (("/apis/apps/v1", "deployments"), ("/api/v1", "secrets"))
+        paths = [f"{base}/namespaces/{self.namespace}/{plural}" for base, plural in kinds]
+        with mirrored(self.server, *paths) as (deployments, secrets):
+            while not stop.wait(0.1):
+                self._follow(deployments.items)
+                self._collect(secrets.items)
+
+    def _follow(self, found: Sequence[dict[str, Any]]) -> None:
+        """A pod for each generation of a drill's engine."""
         deployments = {
             f"{each['metadata']['uid']}/{each['metadata']['generation']}": each
-            for each in self._list("/apis/apps/v1", "deployments")
+            for each in found
             if each["spec"]["template"]["metadata"]["labels"].get(_COMPONENT) == "drill-engine"
         }
         for uid, deployment in deployments.items():
@@ -44,21 +54,17 @@ class Canaries:
                 self._of[uid] = self._make(deployment)
         for uid in [uid for uid in self._of if uid not in deployments]:
             self._delete("pods", self._of.pop(uid))
-        anchors = {each["metadata"]["uid"] for each in self._list("/api/v1", "configmaps")}
-        for secret in self._list("/api/v1", "secrets"):
-            owners = secret["metadata"].get("ownerReferences") or ()
-            if any(each["kind"] == "ConfigMap" and each["uid"] not in anchors for each in owners):
-                self._delete("secrets", secret["metadata"]["name"])
 
-    def run(self, stop: threading.Event) -> None:
-        """Until told to stop."""
-        while not stop.wait(0.1):
-            self.look()
-
-    def _list(self, base: str, plural: str) -> list[dict[str, Any]]:
-        path = f"{base}/namespaces/{self.namespace}/{plural}"
-        found: list[dict[str, Any]] = self.server.send("GET", path).body["items"]
-        return found
+    def _collect(self, found: Sequence[dict[str, Any]]) -> None:
+        """Secrets of a ConfigMap that is gone go, too."""
+        for secret in found:
+            for owner in secret["metadata"].get("ownerReferences") or ():
+                if owner["kind"] != "ConfigMap":
+                    continue
+                maps = f"/api/v1/namespaces/{self.namespace}/configmaps"
+                there = self.server.send("GET", f"{maps}/{owner['name']}").body
+                if there.get("metadata", {}).get("uid") != owner["uid"]:
+                    self._delete("secrets", secret["metadata"]["name"])
 
     def _make(self, deployment: dict[str, Any]) -> str:
         name = f"{deployment['metadata']['name']}-{len(self.seen)}"

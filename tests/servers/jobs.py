@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 from tests.servers.apiserver import ApiServer
 from tests.servers.command import clean_environment, run_here
 from tests.servers.forking import context
+from tests.servers.mirror import mirrored
 from wayfare_engine.crashpoints import VARIABLE
 
 
@@ -64,9 +65,8 @@ class JobRunner:
         """The steps for which a pod was started, in order; it may have gone on with more."""
         return [each.command[3] for each in self.ran if each.command[0] == "wayfare"]
 
-    def look(self) -> None:
+    def look(self, jobs: Sequence[dict[str, Any]]) -> None:
         """Start what is new, and tell what has ended."""
-        jobs = self.server.send("GET", self._jobs).body["items"]
         present = {job["metadata"]["uid"] for job in jobs}
         for uid in [uid for uid in self._by_uid if uid not in present]:
             self._kill(self._by_uid.pop(uid))
@@ -89,8 +89,9 @@ class JobRunner:
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
-        while not stop.wait(0.05):
-            self.look()
+        with mirrored(self.server, self._jobs) as (jobs,):
+            while not stop.wait(0.05):
+                self.look(jobs.items)
 
     def stop(self) -> None:
         """End every process."""

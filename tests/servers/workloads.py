@@ -5,31 +5,31 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.servers.apiserver import ApiServer
+from tests.servers.mirror import mirrored
 
 _KINDS = ("deployments", "statefulsets")
 
 
-def roll_out(server: ApiServer, namespace: str) -> None:
-    """One look at all workloads of a namespace."""
-    for plural in _KINDS:
-        base = f"/apis/apps/v1/namespaces/{namespace}/{plural}"
-        for obj in server.send("GET", base).body["items"]:
-            wanted, status = _status(obj, plural), obj.get("status") or {}
-            if all(status.get(name, 0) == value for name, value in wanted.items()):
-                continue
-            response = server.http.patch(
-                f"{base}/{obj['metadata']['name']}/status",
-                json={"status": wanted},
-                headers={"Content-Type": "application/merge-patch+json"},
-            )
-            assert response.status_code in (200, 404, 409), response.text
+def _roll_out(server: ApiServer, plural: str, objects: Sequence[dict[str, Any]]) -> None:
+    for obj in objects:
+        wanted, status = _status(obj), obj.get("status") or {}
+        if all(status.get(name, 0) == value for name, value in wanted.items()):
+            continue
+        metadata = obj["metadata"]
+        path = f"/apis/apps/v1/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"
+        response = server.http.patch(
+            f"{path}/status",
+            json={"status": wanted},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        assert response.status_code in (200, 404, 409), response.text
 
 
-def _status(obj: dict[str, Any], plural: str) -> dict[str, Any]:
+def _status(obj: dict[str, Any]) -> dict[str, Any]:
     replicas = obj["spec"].get("replicas", 1)
     counts = ["replicas", "readyReplicas", "availableReplicas", "updatedReplicas"]
     return {
@@ -43,9 +43,13 @@ def rolling_out(server: ApiServer, namespace: str) -> Iterator[None]:
     """In a thread, until left."""
     stop = threading.Event()
 
+    paths = [f"/apis/apps/v1/namespaces/{namespace}/{plural}" for plural in _KINDS]
+
     def run() -> None:
-        while not stop.wait(0.1):
-            roll_out(server, namespace)
+        with mirrored(server, *paths) as mirrors:
+            while not stop.wait(0.1):
+                for plural, mirror in zip(_KINDS, mirrors, strict=True):
+                    _roll_out(server, plural, mirror.items)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

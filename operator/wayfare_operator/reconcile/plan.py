@@ -38,8 +38,11 @@ async def reconcile_plan(world: World, key: Key) -> float | None:
         return None
     publication = world.publication(namespace, name)
     if asleep(world, namespace, name) is not None:
-        # Nobody serves, and nobody is to: what was told of journeys before still stands.
+        # Nobody serves, and nobody is to: what was told of journeys before still stands. The
+        # Engine says that it is asleep, so the next look tells it everything again.
         publication.told = None
+        if publication.looked:
+            publication.seen = "asleep"
         return world.settings.resync
     await _ask(world, publication, namespace, name)
     await _compile(publication, gather(engine, world.cache, publication.told))

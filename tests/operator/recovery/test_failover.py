@@ -43,7 +43,7 @@ def ended(status: dict[str, Any]) -> str:
 
 def test_a_failover_from_one_resource(place: Place, operator_of_west: Operating) -> None:
     place.cluster.apply("Journey", "welcome", journey_spec("customer.age > 30"))
-    place.cluster.ready("engines", "bank")
+    place.cluster.wait_ready("engines", "bank", "True", "Serving", seconds=30)
     place.run("take-over", statement=SAID)
     status = place.wait_state("take-over", "Succeeded", "Failed", "WaitingForApproval")
     assert ended(status) == "Succeeded"

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wayfare_engine.journal.chain import objects, opened
+from wayfare_engine.journal.problems import ChainProblem
 from wayfare_engine.journal.segment import Closed
 from wayfare_engine.lease.beats import Beat, read_beat
 from wayfare_engine.lease.epochs import Lease
@@ -67,8 +68,11 @@ class Unknown:
 
 
 def estimate(task: Task, holder: Lease) -> Estimate | Unknown:
-    """Of the chain of `holder`, which is closed. Raises StoreProblem, ChainProblem."""
-    segments, closed = ending(task, holder.site, holder.epoch)
+    """Of the chain of `holder`, closed or as it is now. A damaged segment bars nothing: the rate is
+    that of what came after it, and unknown where that is too little. Raises StoreProblem."""
+    segments, closed, damaged = ending(task, holder.site, holder.epoch)
+    if damaged is not None and len(segments) < 2:
+        return Unknown(f"{damaged}: nothing says at which rate the site wrote until its end")
     beat = read_beat(task.store, task.plan, holder.site)
     if beat is not None and beat.epoch != holder.epoch:
         beat = None
@@ -82,19 +86,25 @@ def estimate(task: Task, holder: Lease) -> Estimate | Unknown:
     )
 
 
-def ending(task: Task, site: str, epoch: int) -> tuple[list[Sealed], Closed | None]:
-    """The last segments of a chain, those of `RATE_SECONDS` and one before them, and its end."""
+def ending(
+    task: Task, site: str, epoch: int
+) -> tuple[list[Sealed], Closed | None, ChainProblem | None]:
+    """The last segments of a chain, those of `RATE_SECONDS` and one before them, and its end; or
+    those that follow a damaged one, and what is wrong with that."""
     found: list[Sealed] = []
     closed: Closed | None = None
     for listed in reversed(objects(task.store, site, epoch)[-_OBJECTS:]):
-        one = opened(listed.path, task.store.get(listed.path), bodies=False)
+        try:
+            one = opened(listed.path, task.store.get(listed.path), bodies=False)
+        except ChainProblem as problem:
+            return found[::-1], closed, problem
         if isinstance(one, Closed):
             closed = one
             continue
         found.append(Sealed(one.header.last, datetime.fromisoformat(one.header.sealed_at)))
         if found[0].at - found[-1].at > timedelta(seconds=RATE_SECONDS):
             break
-    return found[::-1], closed
+    return found[::-1], closed, None
 
 
 def estimated(

@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 
 from wayfare_engine.journal.chain import chains
-from wayfare_engine.lease.beats import read_beat
 from wayfare_engine.lease.epochs import highest
 from wayfare_engine.recovery.drill import outward, replication
 from wayfare_engine.recovery.drill.names import FORK
@@ -105,17 +104,7 @@ def would_be(task: Task) -> dict[str, Any]:
     lease = highest(task.store, task.plan)
     if lease is None or (lease.site, lease.epoch) not in chains(task.store):
         return losing.Unknown("no site has sealed anything in the present epoch").figures()
-    segments, closed = losing.ending(task, lease.site, lease.epoch)
-    sealed = segments[-1].last if segments else 0
-    found = losing.estimated(
-        segments,
-        sealed=sealed if closed is None else closed.at_seq,
-        beat=read_beat(task.store, task.plan, lease.site),
-        beat_seconds=task.settings.beat_seconds,
-        fault_at=None if task.run is None else task.run.fault_at,
-        taken_at=task.clock(),
-    )
-    return found.figures()
+    return losing.estimate(task, lease).figures()
 
 
 def _said(rpo: dict[str, Any]) -> str:
