@@ -70,7 +70,7 @@ def wait_ended(cluster: Cluster, run: str, *, seconds: float = _RUN_SECONDS) -> 
                 f"run {run} is {state} at step {status.get('step')}: {ready.get('message')}",
                 look=f"kubectl -n {NAMESPACE} get recoveryrun {run} -o yaml",
             )
-        time.sleep(0.5)
+        time.sleep(1.0)
 
 
 def kill(cluster: Cluster) -> datetime:

@@ -82,7 +82,7 @@ class Product:
             return condition if condition and condition["status"] == status else None
 
         try:
-            return until(fact, seconds=seconds, what=f"{kind}/{name} {type_}={status}", every=0.25)
+            return until(fact, seconds=seconds, what=f"{kind}/{name} {type_}={status}", every=0.5)
         except AssertionError as error:
             found = json.dumps(self.get(kind, name).get("status"))
             pods = self.kubectl("get", "pods", "-A")

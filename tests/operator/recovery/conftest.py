@@ -25,14 +25,14 @@ def _server() -> Iterator[PostgresqlServer]:
 
 # One of each for all files: a test empties the databases, has a namespace of its own in the API
 # servers, and operators that look at no other.
-east_server = pytest.fixture(scope="session")(_server)
-west_server = pytest.fixture(scope="session")(_server)
-server = pytest.fixture(scope="session")(api_server)
+east_server = pytest.fixture(scope="package")(_server)
+west_server = pytest.fixture(scope="package")(_server)
+server = pytest.fixture(scope="package")(api_server)
 #: For tests in which both sites have an operator.
-east_api = pytest.fixture(scope="session")(api_server)
+east_api = pytest.fixture(scope="package")(api_server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def objects() -> Iterator[ObjectServer]:
     """The S3 server; killed at the end, because nobody needs what is in it."""
     with running_objects() as server:
