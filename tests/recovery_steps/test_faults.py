@@ -129,6 +129,18 @@ def test_a_damaged_segment_is_named_and_another_attempt_goes_on_from_a_snapshot_
     assert tables(sites.dsn("west")) == tables(spare)
 
 
+def test_a_loss_whose_rate_nobody_knows_bars_no_takeover(sites: Sites, spare: str) -> None:
+    in_segments(sites, range(1, 4))
+    catch_up(spare, sites.store, plan=PLAN)
+    take_snapshot(spare, sites.store, plan=PLAN, snapshot="20261128T120000Z-s1", clock=now)
+    path = damage(sites, -2)
+    run = sites.begin(RunKind.FAILOVER, "west", statement=WORD)
+    sites.do(run, "west", "CatchUp")
+    rpo = sites.do(run, "west", "TakeEpoch").figures["rpo"]
+    assert (rpo["rows"], rpo["basis"]) == (None, "Unknown")
+    assert path in rpo["arithmetic"]
+
+
 def test_killed_while_it_leaves_what_it_had_it_is_empty_or_as_it_was(
     sites: Sites, spare: str
 ) -> None:

@@ -45,8 +45,8 @@ class Mirror:
         while not self._over.is_set():
             try:
                 self._watch()
-            except (httpx.HTTPError, KeyError):
-                # Its server is gone with its tests, or away for a moment.
+            except (httpx.HTTPError, KeyError, ValueError):
+                # Its server is gone with its tests, or away for a moment, maybe within a line.
                 self._over.wait(0.2)
 
     def _watch(self) -> None:

@@ -111,6 +111,11 @@ class Place:
             made = [row._replace(site="east") for row in random_rows(rows, 1, epoch=1)]
             for start in range(0, rows, 17):
                 record(connection, made[start : start + 17])
+        self.east_ships()
+        self.beat()
+
+    def east_ships(self) -> None:
+        """Until nothing of east waits to be sealed."""
 
         def sealed() -> bool:
             dsn = self.databases["east"].dsn
@@ -119,7 +124,6 @@ class Place:
                 return lag(connection, "east", site_epoch(connection).epoch).rows == 0
 
         until(sealed, what="all rows of east are sealed")
-        self.beat()
 
     def beat(self, number: int = 1) -> None:
         """East says that it lives."""

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from tests.catchup.databases import random_rows, tables
-from tests.journal.making import seal_all
 from tests.operator.recovery.place import STATEMENT, Place
 from tests.servers.emptying import empty
 from tests.servers.operating import Operating, operating
@@ -28,7 +27,7 @@ SAID = {"text": STATEMENT}
 
 
 @pytest.fixture
-def operator_of_west(place: Place, tmp_path: Path) -> Iterator[Operating]:
+def stopped_operator(place: Place, tmp_path: Path) -> Iterator[Operating]:
     """One that has not started yet."""
     with operating(place.operator(tmp_path / "operator")) as made:
         yield made
@@ -40,7 +39,7 @@ def more_segments(place: Place, *seeds: int) -> None:
     for seed in seeds:
         with psycopg.connect(dsn, autocommit=True) as connection:
             record(connection, [row._replace(site="east") for row in random_rows(20, seed)])
-        seal_all(dsn, place.store, plan=place.plan, site="east")
+        place.east_ships()
 
 
 def damage(place: Place) -> tuple[str, bytes]:
@@ -85,11 +84,11 @@ def succeeded(place: Place) -> runs.StepResult:
 
 
 def test_a_run_stops_at_a_damaged_segment_and_goes_on_with_the_other_copy(
-    place: Place, operator_of_west: Operating
+    place: Place, stopped_operator: Operating
 ) -> None:
     more_segments(place, 2, 3)
     path, whole = damage(place)
-    operator_of_west.start()
+    stopped_operator.start()
     said = failed_in_catch_up(place)
     assert path in said
     assert "put the object back from the bucket's versions or a copy, then try again" in said
@@ -99,7 +98,7 @@ def test_a_run_stops_at_a_damaged_segment_and_goes_on_with_the_other_copy(
 
 
 def test_a_run_goes_on_from_a_snapshot_past_a_damaged_segment(
-    place: Place, operator_of_west: Operating
+    place: Place, stopped_operator: Operating
 ) -> None:
     more_segments(place, 2, 3)
     west = place.databases["west"].dsn
@@ -110,7 +109,7 @@ def test_a_run_goes_on_from_a_snapshot_past_a_damaged_segment(
     empty(west)
     catch_up(west, place.store, plan=place.plan, upto={("east", 1): 5}, from_snapshot=False)
     path, _ = damage(place)
-    operator_of_west.start()
+    stopped_operator.start()
     said = failed_in_catch_up(place)
     assert path in said
     assert "another attempt goes on from there" in said
