@@ -75,9 +75,8 @@ def wait_ended(cluster: Cluster, run: str, *, seconds: float = _RUN_SECONDS) -> 
 
 def kill(cluster: Cluster) -> datetime:
     """The whole site at once; when that was."""
-    at = datetime.now(UTC)
-    cluster.steps.run(WAYFARE, "lab", "kill", cluster.site)
-    return at
+    done = cluster.steps.run(WAYFARE, "lab", "kill", cluster.site, "--json")
+    return datetime.fromisoformat(json.loads(done.stdout)["killedAt"])
 
 
 def restore(cluster: Cluster, *, seconds: float = 300.0) -> None:

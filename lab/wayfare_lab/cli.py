@@ -233,14 +233,20 @@ def heal(site: SiteName) -> None:
 
 @app.command(epilog=_EXIT_CODES)
 @_told
-def kill(site: SiteName) -> None:
+def kill(site: SiteName, as_json: AsJson = False) -> None:
     """Lose a site: SIGKILL for everything in it, at once. Its disk stays.
 
     Example: wayfare lab kill east
     """
     _need_root()
-    Lab().kill(site)
-    _out.print(f"{site} is gone. `wayfare lab restore {site}` starts it from its disk.")
+    at = Lab().kill(site)
+    if as_json:
+        typer.echo(json.dumps({"site": site, "killedAt": at.isoformat()}))
+        return
+    _out.print(
+        f"{site} is gone since {at:%H:%M:%S} UTC. "
+        f"`wayfare lab restore {site}` starts it from its disk."
+    )
 
 
 @app.command(epilog=_EXIT_CODES)

@@ -120,10 +120,13 @@ class Lab:
         with state.locked():
             cgroups.pin(self._ours(name).cgroup, cpus)
 
-    def kill(self, name: str) -> None:
-        """Lose a place: everything in it ends at once; its disk stays."""
+    def kill(self, name: str) -> datetime.datetime:
+        """Lose a place: everything in it ends at once; its disk stays.
+
+        :returns: when that was.
+        """
         with state.locked():
-            machines.stop(self._ours(name))
+            return machines.stop(self._ours(name))
 
     def restore(self, name: str, folder: Path) -> None:
         """Start a place that was lost, from its disk."""

@@ -43,14 +43,17 @@ def start_vault(place: Place, binaries: Path) -> Process:
     return _start(place, binaries)
 
 
-def stop(place: Place) -> None:
+def stop(place: Place) -> datetime.datetime:
     """End every process of a place at once, and take its links and namespace away.
 
     The machine is gone for all others, as if it had lost power; its disk stays.
+
+    :returns: when its processes were killed.
     """
-    kill_all(lambda: members(place.name))
+    at = kill_all(lambda: members(place.name))
     network.disconnect(place)
     cgroups.remove(place.cgroup)
+    return at
 
 
 def _start(place: Place, binaries: Path) -> Process:

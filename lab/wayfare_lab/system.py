@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from wayfare_lab.errors import CommandFailed
@@ -100,13 +101,16 @@ def members(site: str | None = None) -> set[int]:
     return found - _lineage()
 
 
-def kill_all(find: Callable[[], Iterable[int]], *, deadline: float = 20.0) -> None:
+def kill_all(find: Callable[[], Iterable[int]], *, deadline: float = 20.0) -> datetime:
     """SIGKILL what ``find`` finds, again and again, until it finds nothing.
 
+    :returns: when the first signal went, or when nothing was found.
     :raises CommandFailed: when something is left at the deadline (seconds).
     """
     end = time.monotonic() + deadline
-    while pids := set(find()):
+    pids = set(find())
+    at = datetime.now(UTC)
+    while pids:
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -115,6 +119,8 @@ def kill_all(find: Callable[[], Iterable[int]], *, deadline: float = 20.0) -> No
         if time.monotonic() > end:
             raise CommandFailed(["kill", "-9", *map(str, sorted(pids))], 1, "still running")
         time.sleep(0.02)
+        pids = set(find())
+    return at
 
 
 def memory(pids: Iterable[int]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,9 @@ def test_a_kill_ends_everything_and_restore_brings_it_back(west: LabSite, tmp_pa
     wait_ready(west, namespace, "counter")
     wait_available(west, namespace, "web")
 
-    Lab().kill("west")
+    before = datetime.now(UTC)
+    at = Lab().kill("west")
+    assert before < at < datetime.now(UTC)
     assert members("west") == set()
     assert not Api(WEST, timeout=1).ready()
     assert report(Lab()).sites["west"].state == "killed"

@@ -16,6 +16,7 @@ from tests.lease.test_holder import hold, holder
 from tests.servers.postgresql import rows
 from wayfare_engine import crashpoints
 from wayfare_engine.clock import new_id
+from wayfare_engine.journal.chain import last_object
 from wayfare_engine.journal.chain import read as read_chain
 from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.journal.segment import Closed
@@ -32,7 +33,7 @@ from wayfare_engine.lease import (
 )
 from wayfare_engine.lease.beats import Beat, BeatWatch
 from wayfare_engine.lease.epochs import read_acting
-from wayfare_engine.lease.problems import NotStale, StatementNeeded
+from wayfare_engine.lease.problems import EndDamaged, NotStale, StatementNeeded
 from wayfare_engine.lease.take_epoch import next_epoch, remembered
 from wayfare_engine.ledger import Kind, LedgerRow, append_rows
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
@@ -164,6 +165,31 @@ def test_every_chain_of_a_lower_epoch_is_closed_with_what_it_holds(
     assert end.by == 2
     with psycopg.connect(dsn) as connection, pytest.raises(StaleEpoch):
         append_rows(connection, [row("east", 1, "too late")])
+
+
+def test_an_epoch_is_not_taken_whose_older_chain_could_not_be_ended(
+    dsn: str, store: ObjectStore
+) -> None:
+    hold(store)
+    with psycopg.connect(dsn) as connection:
+        append_rows(connection, [row("east", 1, "sealed")])
+    sealer = Sealer(dsn, store, plan=PLAN, site="east", epoch=1, clock=lambda: AT)
+    while not sealer.seal_once():
+        pass
+    sealer.close()
+    last = last_object(store, "east", 1)
+    assert last is not None
+    whole = store.get(last.path)
+    assert whole is not None
+    store.put(last.path, whole[:-1])
+    with pytest.raises(EndDamaged, match="Put that object back") as told:
+        taking(dsn, store, Boottime()).run()
+    assert last.path in str(told.value)
+    assert highest(store, PLAN).epoch == 1  # type: ignore[union-attr]
+    # Nothing has changed for the holder.
+    assert holder(store, Boottime()).check()
+    store.put(last.path, whole)
+    assert taking(dsn, store, Boottime()).run().epoch == 2
 
 
 def test_a_holder_that_never_sealed_has_a_chain_that_is_closed_too(

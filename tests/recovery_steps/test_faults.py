@@ -141,6 +141,29 @@ def test_a_loss_whose_rate_nobody_knows_bars_no_takeover(sites: Sites, spare: st
     assert path in rpo["arithmetic"]
 
 
+def test_no_epoch_is_taken_whose_older_chain_could_not_be_ended(sites: Sites, spare: str) -> None:
+    in_segments(sites, range(1, 4))
+    # West has all of it already, so only the last look at the chain meets the damage.
+    catch_up(sites.dsn("west"), sites.store, plan=PLAN)
+    whole = sites.store.get(objects(sites.store, "east", 1)[-1].path)
+    path = damage(sites, -1)
+    run = sites.begin(RunKind.FAILOVER, "west", statement=WORD)
+    sites.do(run, "west", "CatchUp")
+    assert sites.attempt(run, "west", "TakeEpoch").returncode == 1
+    failure = sites.failure(run, "TakeEpoch")
+    assert "epoch 2 was not taken, nothing has changed" in failure.summary
+    assert path in failure.summary
+    last = highest(sites.store, PLAN)
+    assert last is not None
+    assert last.epoch == 1
+    assert whole is not None
+    sites.store.put(path, whole)
+    assert sites.do(run, "west", "TakeEpoch").figures["epoch"] == 2
+    sites.together(run, "west", ("FenceWait", "CatchUpFinal"))
+    catch_up(spare, sites.store, plan=PLAN)
+    assert tables(sites.dsn("west")) == tables(spare)
+
+
 def test_killed_while_it_leaves_what_it_had_it_is_empty_or_as_it_was(
     sites: Sites, spare: str
 ) -> None:

@@ -7,12 +7,19 @@ from datetime import datetime
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.journal.chain import Links, last_object, opened
-from wayfare_engine.journal.segment import FORMAT, Closed, encode_closed
+from wayfare_engine.journal.segment import FORMAT, Closed, Segment, encode_closed
 from wayfare_engine.objectstore import paths
 from wayfare_engine.objectstore.store import ObjectStore
 
 before_put = crash_point("journal.close.before", "a chain's end was found, Closed is not there yet")
 after_put = crash_point("journal.close.put", "Closed is in the store")
+
+
+def read_end(store: ObjectStore, site: str, epoch: int) -> Segment | Closed | None:
+    """A chain's last object, without bodies. Raises ChainProblem where it is not whole: such a
+    chain cannot be ended, and whoever is about to take the epoch after it should know before."""
+    last = last_object(store, site, epoch)
+    return None if last is None else opened(last.path, store.get(last.path), bodies=False)
 
 
 def close_chain(
@@ -26,16 +33,13 @@ def close_chain(
     the call is to be repeated.
     """
     links = Links(site, epoch)
-    last = last_object(store, site, epoch)
+    # Only the end matters here: `verify` and catch-up check every link.
+    last = read_end(store, site, epoch)
+    if isinstance(last, Closed):
+        return last
     if last is not None:
-        # Only the end matters here: `verify` and catch-up check every link.
-        path = last.path
-        found = opened(path, store.get(path), bodies=False)
-        if isinstance(found, Closed):
-            return found
-        links = Links(
-            site, epoch, after=found.header.last, previous=found.digest, plan=found.header.plan
-        )
+        head = last.header
+        links = Links(site, epoch, after=head.last, previous=last.digest, plan=head.plan)
     while True:
         closed = Closed(
             format=FORMAT,

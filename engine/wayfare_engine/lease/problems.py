@@ -107,6 +107,22 @@ class NotStale(SaidToPeople):
 
 
 @dataclass(eq=False)
+class EndDamaged(SaidToPeople):
+    """The last object of an older chain is not whole: that chain could not be ended."""
+
+    epoch: int
+    chain: str
+    cause: str
+
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch} was not taken, nothing has changed: the chain {self.chain} could "
+            f"not be ended after it, and then nobody could act. {self.cause}. Put that object back "
+            "from the bucket's versions or a copy, then try again"
+        )
+
+
+@dataclass(eq=False)
 class Replicated(SaidToPeople):
     """The store is declared to be an asynchronous copy."""
 

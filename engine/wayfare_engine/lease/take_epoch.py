@@ -24,12 +24,14 @@ import psycopg
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.journal.chain import chains
-from wayfare_engine.journal.closing import close_chain
+from wayfare_engine.journal.closing import close_chain, read_end
+from wayfare_engine.journal.problems import ChainProblem
 from wayfare_engine.lease.beats import BeatWatch
 from wayfare_engine.lease.epochs import Lease, Statement, highest, put_acting, read, read_acting
 from wayfare_engine.lease.epochs import take as take_object
 from wayfare_engine.lease.problems import (
     DatabaseOfAnotherSite,
+    EndDamaged,
     EpochTaken,
     NotNextEpoch,
     NotStale,
@@ -156,8 +158,8 @@ class TakeEpoch:
     def run(self, told: Callable[[float], None] = lambda left: None) -> Lease:
         """Take, wait and act. `told` hears how many seconds of the wait are left.
 
-        Raises EpochTaken, NotStale, StatementNeeded, StoreProblem; after StoreUnavailable or a
-        kill, run it again.
+        Raises EpochTaken, NotStale, StatementNeeded, EndDamaged, StoreProblem; after
+        StoreUnavailable or a kill, run it again.
         """
         self.take()
         self.wait(told)
@@ -172,6 +174,7 @@ class TakeEpoch:
             present = read(self._store, self.plan, self.epoch)
             if present is None:
                 self._require_grounds()
+                self._require_ends()
             statement = self._grounds if isinstance(self._grounds, Statement) else None
             self._fence(self._connection)
             taken = take_object(
@@ -289,14 +292,25 @@ class TakeEpoch:
             seen = None if watch.newest is None else age
             raise NotStale(holder.site if holder else "?", seen, limit)
 
-    def _close_chains(self) -> None:
+    def _require_ends(self) -> None:
+        # Once the epoch is ours there is no way back, and nobody acts until they are closed.
+        for site, epoch in self._lower():
+            try:
+                read_end(self._store, site, epoch)
+            except ChainProblem as problem:
+                raise EndDamaged(self.epoch, f"{site}/{epoch}", str(problem)) from None
+
+    def _lower(self) -> list[Chain]:
         # A holder that sealed nothing yet has a chain too: its first segment must find it closed.
         lower = set(chains(self._store))
         for epoch in range(1, self.epoch):
             lease = read(self._store, self.plan, epoch)
             if lease is not None:
                 lower.add((lease.site, epoch))
-        self.closed = sorted(chain for chain in lower if chain[1] < self.epoch)
+        return sorted(chain for chain in lower if chain[1] < self.epoch)
+
+    def _close_chains(self) -> None:
+        self.closed = self._lower()
         _before_close()
         for site, epoch in self.closed:
             self._fence(self._connection)
