@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     standby_follow: bool = True
     standby_follow_seconds: float = Field(default=0.5, gt=0, le=60)
     checkpoint_seconds: float = Field(default=3600.0, ge=0)
+    checkpoint_keep: int = Field(default=3, ge=1)
     snapshot_seconds: float = Field(default=6 * 3600.0, ge=0)
     snapshot_keep: int = Field(default=3, ge=1)
     plan_retention_seconds: float = Field(default=30 * 86400.0, ge=60)

@@ -221,6 +221,26 @@ def test_without_a_checkpoint_or_before_it_nobody_can_tell(
     assert_unknown(look("TablesEqual", store=store, dsn=west), "catch up first")
 
 
+def test_a_database_that_is_behind_the_newest_checkpoint_is_held_against_the_one_before(
+    east: str, west: str, store: ObjectStore
+) -> None:
+    checkpointed(east, store)
+    sealed(east, store)
+    followed(west, store)
+    sent(east, send("later"))
+    with sealing_on(east, store):
+        taken(east, store)
+    first, second = store.list(paths.checkpoints(SITE, 1))
+    result = look("TablesEqual", store=store, dsn=west)
+    assert_passed(result)
+    assert kept(store, result)["saw"]["checkpoint"]["path"] == first.path
+    sql(west, "DELETE FROM wayfare.contacts WHERE customer_id = 'customer-7'")
+    assert_failed(look("TablesEqual", store=store, dsn=west), "contacts")
+    result = look("TablesEqual", store=store, dsn=east)
+    assert_passed(result)
+    assert kept(store, result)["saw"]["checkpoint"]["path"] == second.path
+
+
 def moved_on(east: str, west: str, store: ObjectStore) -> None:
     """After the checkpoint some keys change: of every way in which a projection is settled."""
     checkpointed(east, store)

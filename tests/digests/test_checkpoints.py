@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -21,7 +22,7 @@ from tests.servers.wait import until
 from wayfare_engine.clock import new_id, now
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.journal.checking import Verdict, verify
-from wayfare_engine.journal.checkpoint import Checkpoint, take
+from wayfare_engine.journal.checkpoint import Checkpoint, prune, take
 from wayfare_engine.journal.checkpoint_problems import (
     NotAPrefix,
     NotSealed,
@@ -31,8 +32,9 @@ from wayfare_engine.journal.checkpoint_problems import (
 from wayfare_engine.journal.segment import Segment
 from wayfare_engine.ledger import append_rows
 from wayfare_engine.ledger.fence import raise_epoch
-from wayfare_engine.objectstore import ObjectStore
+from wayfare_engine.objectstore import ObjectStore, paths
 from wayfare_engine.projections import apply_rows
+from wayfare_engine.worker.keeping import until_checkpoint
 
 
 def taken(dsn: str, store: ObjectStore, **given: Any) -> Checkpoint:
@@ -230,3 +232,39 @@ def test_as_commands(a: str, b: str, store: ObjectStore) -> None:
     assert "outbox: " in done.stdout
     catch_up(b, store, plan=PLAN)
     assert run("verify", "--dsn", b, *given).returncode == 3
+
+
+def test_old_ones_go_and_the_newest_still_says_what_the_tables_are(
+    a: str, b: str, store: ObjectStore
+) -> None:
+    for number in range(4):
+        write_live(a, random_rows(10, number))
+        with sealing_on(a, store):
+            taken(a, store)
+    before = [one.path for one in store.list(paths.checkpoints(SITE, 1))]
+    assert prune(store, keep=2) == before[1::-1]
+    assert [one.path for one in store.list(paths.checkpoints(SITE, 1))] == before[2:]
+    assert prune(store, keep=2) == []
+    with pytest.raises(ValueError, match="at least 1"):
+        prune(store, keep=0)
+    verdict = verified(b, store)
+    assert (verdict.answer, verdict.path) == ("equal", before[-1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "took", "due_after"),
+    [(10, 1.0, 3600.0), (1_100, 1.0, 300.0), (1_100, 6.0, 600.0), (1_100, 60.0, 3600.0)],
+)
+def test_the_next_comes_sooner_where_much_is_written_and_it_costs_little(
+    a: str, store: ObjectStore, rows: int, took: float, due_after: float
+) -> None:
+    with psycopg.connect(a, autocommit=True) as connection:
+        ask = partial(until_checkpoint, connection, store, (SITE, 1), usual=3600.0, took=took)
+        assert ask(now=now()) is None
+        write_live(a, random_rows(5, 1))
+        with sealing_on(a, store):
+            taken(a, store)
+        write_live(a, random_rows(rows, 2))
+        seal_all(a, store)
+        left = ask(now=now())
+        assert left == pytest.approx(due_after, abs=30.0)

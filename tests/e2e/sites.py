@@ -51,8 +51,8 @@ class Sites:
         return self.west if site is self.east else self.east
 
     def door_of(self, site: Cluster) -> Door:
-        """A site's engine, with a new key; it must be awake."""
-        return Door(node_port(site, NAMESPACE, ENGINE), make_key(site)[1])
+        """A site's engine, with a new key for callers and senders of events; it must be awake."""
+        return Door(node_port(site, NAMESPACE, ENGINE), make_key(site, "events:write")[1])
 
     def lab(self, *words: str) -> None:
         """`wayfare lab WORDS`."""

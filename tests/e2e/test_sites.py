@@ -7,6 +7,7 @@ import pytest
 
 from demo import outside
 from demo.recovery import callers, story
+from tests.e2e import events
 from tests.e2e.product import Product
 from tests.e2e.sites import Sites, clock
 from tests.servers.wait import until
@@ -14,7 +15,7 @@ from tests.servers.wait import until
 # The first of them waits for the whole demo.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
-STRANDED = 10_000
+STRANDED_SENDS, STRANDED_EVENTS = 1_000, 9_000
 UNSHIPPED_SECONDS = 8
 """Less than the lease: sends go on until the site is lost, though nothing is shipped."""
 LAPSE_SECONDS = 12.0
@@ -57,9 +58,10 @@ def test_the_sites_do_not_reach_each_other_and_nothing_happens(sites: Sites) -> 
 def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites) -> None:
     """Cut off from the other site and the vault, east is still reached by its channels and its
     callers; what it wrote and nobody else saw is put back row by row."""
-    since = sites.sending(1_200)
+    since, door = sites.sending(1_200), sites.door_of(sites.east)
     with sites.cut(sites.east) as at:
-        callers.plan_sends(sites.door, STRANDED, first_due=180.0, spacing=0.001)
+        callers.plan_sends(sites.door, STRANDED_SENDS, first_due=180.0, spacing=0.001)
+        reported = events.report(door, STRANDED_EVENTS)
         ended = sites.fail_over(sites.west, at)
         answer = httpx.post(
             f"{sites.door.url}/v1/decisions",
@@ -86,10 +88,11 @@ def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites)
     given_back = sites.run(sites.east, "failback")
     told = sites.report(given_back)["stranded"]
     print(f"failback {story.whole(given_back):.1f} s, {told['rows']} rows were stranded")
-    assert told["rows"] >= STRANDED
+    assert told["rows"] >= STRANDED_SENDS + STRANDED_EVENTS
     assert told["unaccounted"] == 0
     # Nothing of it is left for who comes next, and each took effect.
-    callers.wait_sent(since, 1_200 + STRANDED, seconds=600)
+    callers.wait_sent(since, 1_200 + STRANDED_SENDS, seconds=300)
+    events.wait_counted(sites.east, reported)
     assert outside.record()["both"] == []
 
 
@@ -105,19 +108,31 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
             what="the standby follows",
             every=1.0,
         )
-        since = sites.sending(900)
-        with callers.asking([sites.door]):
+        since, door = sites.sending(900), sites.door_of(sites.east)
+        with callers.asking([sites.door]), events.reporting(door) as reported:
             until(lambda: clock() > since + 35, seconds=60, what="a rate that can be seen")
             with sites.cut(sites.east):
                 until(lambda: clock() > since + 35 + UNSHIPPED_SECONDS, what="rows to be lost")
                 at = story.kill(sites.east)
         ended = sites.fail_over(sites.west, at)
+        # Senders report again what they do not know to be taken, or all of it.
+        known = events.report_again(sites.door_of(sites.west), reported)
+        print(
+            f"{len(reported.all)} events were reported, {len(known)} came to west by the journal; "
+            f"{len(reported.doubtful)} had no answer"
+        )
+        assert reported.journaled <= known, "what was journaled is not lost"
+        assert len(reported.journaled) > 20
+        assert reported.committed - known, "some were in no segment"
         callers.wait_sent(since, 900, seconds=180)
         steps = {each["name"]: story.seconds_of(ended, each["name"]) for each in ended["steps"]}
         print(f"warm: recovery time {ended['rto']['seconds']} s; steps {steps}")
         story.restore(sites.east)
         given_back = sites.run(sites.east, "failback")
         assert sites.report(given_back)["stranded"]["unaccounted"] == 0
+        assert events.report_again(door, reported) == reported.all
+        for site in (sites.east, sites.west):
+            events.wait_counted(site, reported)
         said, exact = ended["rpo"], given_back["rpo"]
         print(f"said to be lost: {said['rows']} rows, found: {exact['rows']}")
         assert (said["basis"], exact["basis"]) == ("Estimated", "Exact")

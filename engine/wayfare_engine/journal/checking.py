@@ -140,11 +140,13 @@ def _keep(
     )
 
 
-def newest(store: ObjectStore) -> tuple[bodies.Checkpoint, datetime, str] | None:
+def newest(
+    store: ObjectStore, *, within: Mapping[Chain, int] | None = None
+) -> tuple[bodies.Checkpoint, datetime, str] | None:
     """The newest checkpoint: its body, its time, and the path of its digest. It is one of the
     chains of the highest epoch that have any: a site that has just begun to act has none, and what
     its predecessor's says holds for its position. A digest whose row is not in the chain (yet) is
-    passed over.
+    passed over, and with `within` one that is further on than these positions.
 
     Raises ChainProblem, NewerFormat, StoreProblem.
     """
@@ -152,7 +154,12 @@ def newest(store: ObjectStore) -> tuple[bodies.Checkpoint, datetime, str] | None
         listed = [entry.path for entry in store.list(paths.checkpoints(*chain))]
         for path in reversed(listed):
             found = _row(store, chain, int(path[-SEQ_DIGITS:]))
-            if found is not None:
+            if found is None:
+                continue
+            watermark = found[0].watermark
+            if within is None or all(
+                seq <= within.get(_chain(name), 0) for name, seq in watermark.items()
+            ):
                 return *found, path
     return None
 

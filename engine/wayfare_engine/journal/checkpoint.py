@@ -25,6 +25,7 @@ from psycopg import Connection
 
 from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.journal import digesting
+from wayfare_engine.journal.chain import chains
 from wayfare_engine.journal.checkpoint_problems import (
     NotAPrefix,
     NotSealed,
@@ -115,6 +116,22 @@ def take(
     row = _append(dsn, site, cut.epoch, document, ids(), clock())
     row_written()
     return Checkpoint(document, path, row)
+
+
+def prune(store: ObjectStore, *, keep: int) -> list[str]:
+    """Remove the digests of all chains' checkpoints beyond the newest `keep` (at least 1); returns
+    their paths. Their rows stay in the chains. Raises ValueError, ChainProblem, StoreProblem.
+    """
+    if keep < 1:
+        raise ValueError("the newest checkpoint is always kept: keep is at least 1")
+    newest_first = [
+        listed.path
+        for chain in sorted(chains(store), key=lambda each: -each[1])
+        for listed in reversed(list(store.list(paths.checkpoints(*chain))))
+    ]
+    for path in newest_first[keep:]:
+        store.delete(path)
+    return newest_first[keep:]
 
 
 def _cut(

@@ -1,7 +1,8 @@
 """Checkpoints of the acting site and snapshots of one that follows, each at its interval.
 
 A checkpoint says what the tables are at a position of the chain, so that another site can compare
-its own when this one is gone. A snapshot bounds what is to be replayed; only a database that holds
+its own when this one is gone. Whoever compares reads the chain from there on, so where much is
+written one comes more often. A snapshot bounds what is to be replayed; only a database that holds
 nothing but what is sealed can give one. Of a site's workers one does it at a time.
 """
 
@@ -19,10 +20,11 @@ import structlog
 
 from wayfare_engine.clock import new_id
 from wayfare_engine.errors import SaidToPeople
-from wayfare_engine.journal import checkpoint, positions, snapshot
+from wayfare_engine.journal import checking, checkpoint, intents, positions, snapshot
+from wayfare_engine.journal.positions import Chain
 from wayfare_engine.journal.snapshots import prune, usable
 from wayfare_engine.metrics import KeepingMetrics
-from wayfare_engine.objectstore import ObjectStore, open_store
+from wayfare_engine.objectstore import ObjectStore, open_store, paths
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import patient
 from wayfare_engine.worker.standing import Standing
@@ -35,10 +37,35 @@ _LOOK_SECONDS = 1.0
 _AGAIN_SECONDS = 60.0
 #: A site acts for so long before the first checkpoint of its epoch.
 _SETTLED_SECONDS = 60.0
-_NEWEST = """
-SELECT extract(epoch FROM %s - max(at)) FROM wayfare.ledger
-WHERE site = %s AND epoch = %s AND kind = 'checkpoint'
-"""
+#: With so many rows since the last checkpoint the next comes after so many seconds, if the last one
+#: took less than one in a hundred of them.
+_MANY_ROWS, _OFTEN_SECONDS, _SHARE = 1_000, 300.0, 100.0
+
+
+def until_checkpoint(
+    connection: psycopg.Connection[Any],
+    store: ObjectStore,
+    chain: Chain,
+    *,
+    usual: float,
+    took: float,
+    now: datetime,
+) -> float | None:
+    """Seconds until the next checkpoint of this database's own chain is due, which is every `usual`
+    seconds, or more often by what the last one `took`; None: the chain has none yet.
+
+    Raises ChainProblem, StoreProblem, psycopg.Error.
+    """
+    found = checking.newest(store)
+    if found is None or not found[2].startswith(paths.checkpoints(*chain)):
+        return None
+    body, at, _ = found
+    rows = intents.position(connection, *chain).seq - body.watermark.get(
+        f"{chain[0]}/{chain[1]}", 0
+    )
+    if rows >= _MANY_ROWS:
+        usual = min(usual, max(_OFTEN_SECONDS, _SHARE * took))
+    return usual - (now - at).total_seconds()
 
 
 class Keeping:
@@ -59,6 +86,7 @@ class Keeping:
         self._dsn = patient(settings.direct_dsn, "wayfare-keeping")
         self._seen = (0, False)
         self._since = self._due_at = time.monotonic()
+        self._took = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Take what is due until `stop` is set."""
@@ -104,7 +132,7 @@ class Keeping:
                 return interval  # another worker is at it
             began = time.monotonic()
             if what == "checkpoint":
-                left = self._checkpoint_due(connection)
+                left = self._checkpoint_due(connection, store)
                 if left > 0:
                     return left
                 taken = checkpoint.take(
@@ -114,7 +142,9 @@ class Keeping:
                     ids=new_id,
                     clock=self._clock,
                 )
-                log.info("checkpoint.taken", path=taken.path)
+                self._took = time.monotonic() - began
+                removed = checkpoint.prune(store, keep=self._settings.checkpoint_keep)
+                log.info("checkpoint.taken", path=taken.path, removed=len(removed))
             else:
                 left = self._snapshot_due(connection, store)
                 if left > 0:
@@ -125,16 +155,22 @@ class Keeping:
             self._metrics.taken_at.labels(what).set(self._clock().timestamp())
         return interval
 
-    def _checkpoint_due(self, connection: psycopg.Connection[Any]) -> float:
+    def _checkpoint_due(self, connection: psycopg.Connection[Any], store: ObjectStore) -> float:
         view = self._standing.view
         assert view is not None, "looked at before"
-        given = (self._clock(), self._settings.site, view.stand.epoch)
-        row = connection.execute(_NEWEST, given).fetchone()
-        interval = self._settings.checkpoint_seconds
-        if row is None or row[0] is None:
-            # None of this epoch yet: a site that has just come to act has other things to do.
-            return min(interval, _SETTLED_SECONDS) - (time.monotonic() - self._since)
-        return interval - float(row[0])
+        usual = self._settings.checkpoint_seconds
+        left = until_checkpoint(
+            connection,
+            store,
+            (self._settings.site, view.stand.epoch),
+            usual=usual,
+            took=self._took,
+            now=self._clock(),
+        )
+        if left is None:
+            # A site that has just come to act has other things to do.
+            return min(usual, _SETTLED_SECONDS) - (time.monotonic() - self._since)
+        return left
 
     def _snapshot_due(self, connection: psycopg.Connection[Any], store: ObjectStore) -> float:
         """0 when there is something new and the newest snapshot is old enough."""

@@ -1,4 +1,5 @@
-"""TablesEqual: row counts and range digests of every projection, against the newest checkpoint.
+"""TablesEqual: row counts and range digests of every projection, against the newest checkpoint
+that this database has come to.
 
 At the checkpoint's own position every row has to be as it says. Further on, every row has to be
 whose key no row of the chains changed since; the others are counted.
@@ -24,17 +25,9 @@ _SHOWN: Final = 100
 
 
 def _ask(at: Looking) -> Found:
-    found = newest(at.objects)
-    if found is None:
+    latest = newest(at.objects)
+    if latest is None:
         return unknown("there is no checkpoint yet")
-    body, taken_at, path = found
-    checkpoint = {
-        "path": path,
-        "at": taken_at.isoformat(),
-        "watermark": body.watermark,
-        "tables": body.tables,
-    }
-    wanted = _positions(body.watermark)
     assert at.dsn is not None, "the check says that it needs the database"
 
     def told(table: str, done: int, pages: int) -> None:
@@ -46,12 +39,21 @@ def _ask(at: Looking) -> Found:
     ) as (ours, connection):
         document = ours.document
         here = _positions(document.watermark)
-        if any(seq > here.get(chain, 0) for chain, seq in wanted.items()):
+        found = newest(at.objects, within=here)
+        if found is None:
             return unknown(
                 f"this database is at {_named(here)}, and the newest checkpoint is of "
-                f"{_named(wanted)}: catch up first",
-                checkpoint=checkpoint,
+                f"{_named(_positions(latest[0].watermark))}: catch up first",
+                checkpoint={"path": latest[2], "watermark": latest[0].watermark},
             )
+        body, taken_at, path = found
+        checkpoint = {
+            "path": path,
+            "at": taken_at.isoformat(),
+            "watermark": body.watermark,
+            "tables": body.tables,
+        }
+        wanted = _positions(body.watermark)
         since = sum(seq - wanted.get(chain, 0) for chain, seq in here.items()) + document.unsealed
         if since > _MOST_SINCE:
             return unknown(
