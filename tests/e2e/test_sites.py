@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import httpx
 import pytest
 
@@ -109,12 +111,16 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
             every=1.0,
         )
         since, door = sites.sending(900), sites.door_of(sites.east)
-        with callers.asking([sites.door]), events.reporting(door) as reported:
+        with (
+            ExitStack() as cut,
+            callers.asking([sites.door]),
+            events.reporting(door) as reported,
+        ):
             until(lambda: clock() > since + 35, seconds=60, what="a rate that can be seen")
-            with sites.cut(sites.east):
-                until(lambda: clock() > since + 35 + UNSHIPPED_SECONDS, what="rows to be lost")
-                at = story.kill(sites.east)
-        ended = sites.fail_over(sites.west, at)
+            cut.enter_context(sites.cut(sites.east))
+            until(lambda: clock() > since + 35 + UNSHIPPED_SECONDS, what="rows to be lost")
+            at = story.kill(sites.east)
+            ended = sites.fail_over(sites.west, at)
         # Senders report again what they do not know to be taken, or all of it.
         known = events.report_again(sites.door_of(sites.west), reported)
         print(

@@ -181,12 +181,14 @@ def read(
         yield found
 
 
-def opened(path: str, data: bytes | None, *, bodies: bool = True) -> Segment | Closed:
+def opened(
+    path: str, data: bytes | None, *, bodies: bool = True, digest_rows: bool = True
+) -> Segment | Closed:
     """`decode`, with damage said of `path`."""
     if data is None:
         raise ChainProblem(path, ChainProblem.MISSING, "it was listed, and is gone")
     try:
-        return decode(data, bodies=bodies)
+        return decode(data, bodies=bodies, digest_rows=digest_rows)
     except SegmentDamaged as error:
         raise ChainProblem(path, ChainProblem.DAMAGED, error.what) from None
 

@@ -159,8 +159,10 @@ def encode(
     return _frame(out.getvalue())
 
 
-def decode(data: bytes, *, bodies: bool = True) -> Segment | Closed:
-    """What an object of a chain holds; without `bodies` the rows have no column `body`.
+def decode(data: bytes, *, bodies: bool = True, digest_rows: bool = True) -> Segment | Closed:
+    """What an object of a chain holds; without `bodies` the rows have no column `body`. The digest
+    of all bytes is always compared, that of the rows only with `bodies` and `digest_rows`: it
+    guards against a writer's mistake, for whoever applies them.
 
     Raises SegmentDamaged, saying what is wrong, or NewerFormat, before anything is used.
     """
@@ -171,7 +173,7 @@ def decode(data: bytes, *, bodies: bool = True) -> Segment | Closed:
     with _as_damage():
         blocks = list(_read(header, file, shape, bodies=bodies))
         rows = pa.concat_tables(blocks)
-    _check_rows(header, rows, bodies=bodies)
+    _check_rows(header, rows, digest=bodies and digest_rows)
     return Segment(header, rows, digest)
 
 
@@ -320,11 +322,11 @@ def _read(
             yield pa.table(arrays, schema=pa.schema(own))
 
 
-def _check_rows(header: Header, rows: pa.Table, *, bodies: bool) -> None:
+def _check_rows(header: Header, rows: pa.Table, *, digest: bool) -> None:
     tx = rows["tx"]
     if (tx[0].as_py(), tx[-1].as_py()) != (header.from_tx, header.to_tx):
         raise SegmentDamaged("its rows are not of the transactions that it says")
-    if bodies and rows_digest(rows, site=header.site, epoch=header.epoch) != header.rows_digest:
+    if digest and rows_digest(rows, site=header.site, epoch=header.epoch) != header.rows_digest:
         raise SegmentDamaged("its rows do not have the digest that it says")
 
 

@@ -73,10 +73,12 @@ def verify(
     site: str | None = None,
     epoch: int | None = None,
     newest: int | None = None,
+    bodies: bool = True,
     progress: Callable[[int, int], None] = lambda done, all_of_it: None,
 ) -> Verified:
     """Verify the chains of `site` and `epoch`, or all; all have to be of `plan`, as the store's
     marker. With `newest`, only so many of the last objects (see `left_out`).
+    Without `bodies`, rows are held against the digest of the object only, not against their own.
     `progress(objects done, objects)`.
 
     Raises ForeignStore for another plan's marker, NewerFormat, StoreProblem, StoreUnavailable.
@@ -97,7 +99,7 @@ def verify(
         links = Links(where, number, plan=plan)
         if checked.unread:
             links.lost()
-        for entry, found in _opened(store, listed):
+        for entry, found in _opened(store, listed, bodies):
             done += 1
             checked.objects += 1
             checked.size += entry.size
@@ -127,13 +129,13 @@ def _grouped(
 
 
 def _opened(
-    store: ObjectStore, listed: Sequence[Listed]
+    store: ObjectStore, listed: Sequence[Listed], bodies: bool
 ) -> Iterator[tuple[Listed, Segment | Closed | ChainProblem]]:
     """Each object decoded, several at once, in order."""
 
     def one(entry: Listed) -> Segment | Closed | ChainProblem:
         try:
-            found = opened(entry.path, store.get(entry.path))
+            found = opened(entry.path, store.get(entry.path), bodies=bodies)
         except ChainProblem as problem:
             return problem
         # Its rows were compared with its digest; the links need the header only.

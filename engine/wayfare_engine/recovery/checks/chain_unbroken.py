@@ -26,8 +26,13 @@ def _ask(at: Looking) -> Found:
 
     # Before the chains are looked at: a database that follows goes on meanwhile.
     stands = _stands(at) if at.dsn is not None else None
-    most = at.objectives.chain_objects
-    found = verify(at.objects, plan=at.plan, newest=most, progress=progress)
+    found = verify(
+        at.objects,
+        plan=at.plan,
+        newest=at.objectives.chain_objects,
+        bodies=at.objectives.row_digests,
+        progress=progress,
+    )
     findings: list[Any] = [asdict(finding) for finding in found.findings]
     if stands is not None:
         findings += _ahead(stands, at.kind, found.chains)

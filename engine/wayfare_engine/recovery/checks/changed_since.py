@@ -63,7 +63,7 @@ def changed_since(
         if upto <= after:
             continue
         for path, data in fetch(store, objects(store, *chain, after=after)):
-            found = opened(path, data)
+            found = opened(path, data, digest_rows=False)
             if isinstance(found, Closed) or found.header.first > upto:
                 break
             rows = found.rows.slice(0, upto - found.header.first + 1)
