@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.product import ENGINE, NAMESPACE, Product
+from tests.e2e.sites import Sites
 from tests.servers.bank import bank_csv
 from tests.servers.lab import LabSite
 
@@ -69,6 +70,21 @@ def product(lab_site: LabSite, tmp_path_factory: pytest.TempPathFactory) -> Prod
         one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"
     )
     return Product(lab_site, f"http://{internal}:{port}", key, result, customers)
+
+
+@pytest.fixture(scope="module")
+def both(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Sites:
+    """Both sites of the demo, with the same objects."""
+    found = Sites.of_demo(product.key, tmp_path_factory.mktemp("sites") / "log")
+    found.level()
+    return found
+
+
+@pytest.fixture
+def sites(both: Sites) -> Sites:
+    """Both sites; east acts."""
+    both.wait_acts(both.east)
+    return both
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pytest
 from demo import outside
 from demo.recovery import callers, story
 from tests.e2e import events
-from tests.e2e.product import Product
 from tests.e2e.sites import Sites, clock
 from tests.servers.wait import until
 
@@ -22,19 +21,6 @@ UNSHIPPED_SECONDS = 8
 """Less than the lease: sends go on until the site is lost, though nothing is shipped."""
 LAPSE_SECONDS = 12.0
 """The plan's lease."""
-
-
-@pytest.fixture(scope="module")
-def both(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    found = Sites.of_demo(product.key, tmp_path_factory.mktemp("sites") / "log")
-    found.level()
-    return found
-
-
-@pytest.fixture
-def sites(both: Sites) -> Sites:
-    both.wait_acts(both.east)
-    return both
 
 
 def test_the_sites_do_not_reach_each_other_and_nothing_happens(sites: Sites) -> None:
