@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from tests.catchup.databases import random_rows
-from tests.journal.making import PLAN, seal_all
+from tests.journal.making import PLAN, rows, seal_all
 from tests.servers.command import wayfare
 from tests.servers.faultstore import FaultStore
 from tests.servers.objects import ObjectServer
@@ -30,6 +30,7 @@ from wayfare_engine.journal.status import lag
 from wayfare_engine.lease import Quiesced, TakeEpoch, Terms
 from wayfare_engine.lease.beats import Beat, BeatWriter, Figures
 from wayfare_engine.ledger import LedgerRow
+from wayfare_engine.ledger.append import COPY_SPOOLED, TYPES
 from wayfare_engine.ledger.fence import site_epoch
 from wayfare_engine.objectstore import ObjectStore, open_store
 from wayfare_engine.resources import RunKind, RunState, Verdict
@@ -263,3 +264,13 @@ class Sites:
         found = runs.read_failure(self.store, PLAN, run.number, step, last)
         assert found is not None, f"attempt {last} of {step} has no failure"
         return found
+
+
+def put_aside(sites: Sites, count: int) -> list[LedgerRow]:
+    """What the engine of east answers after the fence: it has nowhere to write but here."""
+    answered = rows(count, epoch=1)
+    with sites.connect("east") as east, east.cursor().copy(COPY_SPOOLED.encode()) as copy:
+        copy.set_types(TYPES)
+        for row in answered:
+            copy.write_row(row)
+    return answered

@@ -11,7 +11,7 @@ import pytest
 
 from tests.catchup.databases import tables
 from tests.journal.making import PLAN
-from tests.recovery_steps.place import Sites
+from tests.recovery_steps.place import Sites, put_aside
 from tests.recovery_steps.test_failover import fail_over, lose_east
 from wayfare_engine.clock import now
 from wayfare_engine.journal import intents
@@ -23,7 +23,7 @@ from wayfare_engine.lease import Holder
 from wayfare_engine.ledger.fence import StaleEpoch
 from wayfare_engine.objectstore import StoreUnavailable, open_store
 from wayfare_engine.resources import RunKind
-from wayfare_engine.runs import StepResult, evidence
+from wayfare_engine.runs import Run, StepResult, evidence
 
 
 def sealed_ids(sites: Sites) -> set[str]:
@@ -148,6 +148,27 @@ def test_what_an_earlier_failback_put_back_is_not_told_as_lost_again(sites: Site
     assert len(accounted(sites, reconciled)) == 7
 
 
+def test_what_was_answered_late_around_a_planned_move_is_not_told_as_lost(sites: Sites) -> None:
+    sites.write("east", 60, 1)
+    sites.checkpoint("east")
+    hand_over(sites, "east", "west")
+    # After the move has looked for such rows.
+    put_aside(sites, 7)
+    hand_over(sites, "west", "east")
+    sites.write("east", 40, 8)
+    sites.seal("east")
+    sites.write("east", 5, 9)
+    beat = sites.beat("east", writer="another")
+    sites.lose("east")
+    sites.end(fail_over(sites, beat.at))
+    sites.restore("east")
+    recovered, reconciled = give_back(sites)
+    rpo = recovered.figures["rpo"]
+    assert (rpo["rows"], rpo["estimated"], rpo["answeredLate"]) == (5, 5, 7)
+    assert recovered.figures["rows"] == 12
+    assert len(accounted(sites, reconciled)) == 12
+
+
 def test_a_site_that_was_cut_off_as_it_sealed_seals_again_when_it_acts(
     sites: Sites, spare: str
 ) -> None:
@@ -185,12 +206,21 @@ def give_back(sites: Sites) -> tuple[StepResult, StepResult]:
     recovered = sites.do(run, "east", "RecoverStranded")
     reconciled = sites.do(run, "west", "Reconcile")
     sites.seal("west")
-    sites.do(run, "east", "CatchUp")
-    sites.do(run, "east", "Verify")
-    sites.do(run, "west", "Quiesce")
-    with sites.sealing("west"):
-        sites.do(run, "west", "Seal")
-    sites.do(run, "east", "CatchUpFinal")
-    sites.do(run, "east", "TransferEpoch")
-    sites.end(run)
+    _move(sites, run, "west", "east")
     return recovered, reconciled
+
+
+def hand_over(sites: Sites, old: str, new: str) -> None:
+    """A switchover."""
+    _move(sites, sites.begin(RunKind.SWITCHOVER, new), old, new)
+
+
+def _move(sites: Sites, run: Run, old: str, new: str) -> None:
+    sites.do(run, new, "CatchUp")
+    sites.do(run, new, "Verify")
+    sites.do(run, old, "Quiesce")
+    with sites.sealing(old):
+        sites.do(run, old, "Seal")
+    sites.do(run, new, "CatchUpFinal")
+    sites.do(run, new, "TransferEpoch")
+    sites.end(run)

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from tests.catchup.databases import tables
-from tests.journal.making import PLAN, rows
-from tests.recovery_steps.place import HAND_OVER, TERMS, Sites
+from tests.journal.making import PLAN
+from tests.recovery_steps.place import HAND_OVER, TERMS, Sites, put_aside
 from tests.recovery_steps.test_failback import accounted, ledger_ids, sealed_ids
 from tests.recovery_steps.test_kills import AFTER, EVIDENCE, TAKE, ended, killed
 from tests.servers.wait import until
@@ -22,8 +22,6 @@ from wayfare_engine.facts.spool import put_back
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.lease import Holder
 from wayfare_engine.lease.epochs import history
-from wayfare_engine.ledger import LedgerRow
-from wayfare_engine.ledger.append import COPY_SPOOLED, TYPES
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
 from wayfare_engine.outbox import quiesce
 from wayfare_engine.recovery.tasks.going_on import turn_of
@@ -42,16 +40,6 @@ def both_there(sites: Sites) -> Run:
     sites.do(run, "west", "Verify")
     sites.write("east", 20, 2)
     return run
-
-
-def put_aside(sites: Sites, count: int) -> list[LedgerRow]:
-    """What the engine of east answers after the fence: it has nowhere to write but here."""
-    answered = rows(count, epoch=1)
-    with sites.connect("east") as east, east.cursor().copy(COPY_SPOOLED.encode()) as copy:
-        copy.set_types(TYPES)
-        for row in answered:
-            copy.write_row(row)
-    return answered
 
 
 def test_a_switchover_whose_steps_are_killed_everywhere(sites: Sites, spare: str) -> None:

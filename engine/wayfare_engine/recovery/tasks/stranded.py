@@ -16,6 +16,7 @@ from wayfare_engine.customers import applying
 from wayfare_engine.journal.catch_up import CatchUp
 from wayfare_engine.journal.checking import Verdict
 from wayfare_engine.journal.rebuilding import rebuild
+from wayfare_engine.lease.epochs import read as read_lease
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.reconcile import Tail, entries, merge, recover, summary, tails
 from wayfare_engine.reconcile.report import Summary, merged_in
@@ -23,7 +24,8 @@ from wayfare_engine.recovery.tasks import losing
 from wayfare_engine.recovery.tasks.comparing import compare, compared_figures
 from wayfare_engine.recovery.tasks.problems import StepFailed
 from wayfare_engine.recovery.tasks.task import Done, Task
-from wayfare_engine.runs import evidence, read_result, read_run
+from wayfare_engine.resources import RunKind
+from wayfare_engine.runs import Run, evidence, read_result, read_run
 from wayfare_engine.store.blobs import fetch_missing
 
 #: Bytes of entries in one piece of evidence, well below what one may have.
@@ -153,8 +155,10 @@ def _rebuilt(task: Task) -> dict[str, Any]:
 
 
 def _exact(task: Task, found: list[Tail]) -> dict[str, Any]:
-    """What was lost at the failover, by ids, beside what was estimated then."""
-    lost = [tail for tail in found if tail.manifest.rows]
+    """What was lost at the failover, by ids, beside what was estimated then; what was answered late
+    around a planned move is not, and stands apart."""
+    late = [tail for tail in found if _handed_over(task, tail)]
+    lost = [tail for tail in found if tail.manifest.rows and tail not in late]
     oldest = min((t.manifest.oldest_at for t in lost if t.manifest.oldest_at), default=None)
     newest = max((t.manifest.newest_at for t in lost if t.manifest.newest_at), default=None)
     rows = sum(tail.manifest.rows for tail in lost)
@@ -164,6 +168,8 @@ def _exact(task: Task, found: list[Tail]) -> dict[str, Any]:
         "newestAt": None if newest is None else newest.isoformat(),
         "basis": "Exact",
     }
+    if late:
+        figures["answeredLate"] = sum(tail.manifest.rows for tail in late)
     estimates = [e for t in found if (e := estimate_of(task, t.manifest.closed_by)) is not None]
     if estimates:
         estimated = sum(int(one["rows"]) for one in estimates)
@@ -173,14 +179,25 @@ def _exact(task: Task, found: list[Tail]) -> dict[str, Any]:
     return figures
 
 
+def _handed_over(task: Task, tail: Tail) -> bool:
+    """Whether its chain ended with a planned move."""
+    run = _run_that_took(task, tail.manifest.closed_by)
+    return run is not None and run.kind in (RunKind.SWITCHOVER, RunKind.FAILBACK)
+
+
+def _run_that_took(task: Task, epoch: int) -> Run | None:
+    lease = read_lease(task.store, task.plan, epoch)
+    if lease is None or lease.run is None:
+        return None
+    return read_run(task.store, task.plan, lease.run)
+
+
 def estimate_of(task: Task, epoch: int) -> dict[str, Any] | None:
     """What the run that took this epoch estimated as lost; None when it did not, or no run did."""
-    from wayfare_engine.lease.epochs import read
-
-    lease = read(task.store, task.plan, epoch)
-    if lease is None or lease.run is None or read_run(task.store, task.plan, lease.run) is None:
+    run = _run_that_took(task, epoch)
+    if run is None:
         return None
-    taken = read_result(task.store, task.plan, lease.run, "TakeEpoch")
+    taken = read_result(task.store, task.plan, run.number, "TakeEpoch")
     said = None if taken is None else taken.figures.get("rpo")
     return said if isinstance(said, dict) and said.get("rows") is not None else None
 
