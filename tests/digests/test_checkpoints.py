@@ -34,7 +34,7 @@ from wayfare_engine.ledger import append_rows
 from wayfare_engine.ledger.fence import raise_epoch
 from wayfare_engine.objectstore import ObjectStore, paths
 from wayfare_engine.projections import apply_rows
-from wayfare_engine.worker.keeping import until_checkpoint
+from wayfare_engine.worker.keeping import checkpoint_interval, until_checkpoint
 
 
 def taken(dsn: str, store: ObjectStore, **given: Any) -> Checkpoint:
@@ -252,14 +252,28 @@ def test_old_ones_go_and_the_newest_still_says_what_the_tables_are(
 
 
 @pytest.mark.parametrize(
-    ("rows", "took", "due_after"),
-    [(10, 1.0, 3600.0), (1_100, 1.0, 300.0), (1_100, 6.0, 600.0), (1_100, 60.0, 3600.0)],
+    ("rows", "took", "after"),
+    [
+        (999, 1.0, 3600.0),
+        (1_000, 1.0, 300.0),
+        (1_000, 6.0, 600.0),
+        (1_000, 60.0, 3600.0),
+        # More than twice as many, and nobody could tell at a takeover.
+        (250_000, 60.0, 300.0),
+        (250_000, 190.0, 570.0),
+    ],
 )
-def test_the_next_comes_sooner_where_much_is_written_and_it_costs_little(
-    a: str, store: ObjectStore, rows: int, took: float, due_after: float
+def test_the_next_comes_sooner_where_much_is_written(rows: int, took: float, after: float) -> None:
+    assert checkpoint_interval(rows, usual=3600.0, took=took) == after
+    assert checkpoint_interval(rows, usual=20.0, took=took) == 20.0
+
+
+@pytest.mark.parametrize(("rows", "due_after"), [(10, 3600.0), (1_100, 300.0)])
+def test_the_next_is_due_by_the_rows_since_the_last(
+    a: str, store: ObjectStore, rows: int, due_after: float
 ) -> None:
     with psycopg.connect(a, autocommit=True) as connection:
-        ask = partial(until_checkpoint, connection, store, (SITE, 1), usual=3600.0, took=took)
+        ask = partial(until_checkpoint, connection, store, (SITE, 1), usual=3600.0, took=1.0)
         assert ask(now=now()) is None
         write_live(a, random_rows(5, 1))
         with sealing_on(a, store):

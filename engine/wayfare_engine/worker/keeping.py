@@ -37,9 +37,10 @@ _LOOK_SECONDS = 1.0
 _AGAIN_SECONDS = 60.0
 #: A site acts for so long before the first checkpoint of its epoch.
 _SETTLED_SECONDS = 60.0
-#: With so many rows since the last checkpoint the next comes after so many seconds, if the last one
-#: took less than one in a hundred of them.
-_MANY_ROWS, _OFTEN_SECONDS, _SHARE = 1_000, 300.0, 100.0
+#: With so many rows since the last checkpoint, the next one comes after so many times what that one
+#: took, but not sooner than in `_OFTEN_SECONDS`. The last number is half of what TablesEqual folds.
+_SOONER = ((1_000, 100.0), (250_000, 3.0))
+_OFTEN_SECONDS = 300.0
 
 
 def until_checkpoint(
@@ -63,9 +64,15 @@ def until_checkpoint(
     rows = intents.position(connection, *chain).seq - body.watermark.get(
         f"{chain[0]}/{chain[1]}", 0
     )
-    if rows >= _MANY_ROWS:
-        usual = min(usual, max(_OFTEN_SECONDS, _SHARE * took))
-    return usual - (now - at).total_seconds()
+    return checkpoint_interval(rows, usual=usual, took=took) - (now - at).total_seconds()
+
+
+def checkpoint_interval(rows: int, *, usual: float, took: float) -> float:
+    """Seconds from a checkpoint that took so many to the next, when so many rows came since."""
+    for many, times in _SOONER:
+        if rows >= many:
+            usual = min(usual, max(_OFTEN_SECONDS, times * took))
+    return usual
 
 
 class Keeping:
