@@ -8,14 +8,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from demo.steps import TOP, WAYFARE, StepFailed, Steps
+from demo.steps import TOP, WAYFARE, StepFailed, Steps, looks
 
 SITE = "east"
 RELEASE = "wayfare"
@@ -160,8 +159,8 @@ class Cluster:
         An operator of another version gives its image to engines a moment after it started.
         """
         selector = ("-l", f"wayfare.dev/engine={ENGINE}")
-        deadline = time.monotonic() + seconds
-        while True:
+        images: set[str] = set()
+        for _ in looks(seconds, every=0.5):
             items = self.get("-n", NAMESPACE, "deployments,statefulsets", *selector)["items"]
             images = {
                 container["image"]
@@ -170,13 +169,12 @@ class Cluster:
             }
             if images == {reference}:
                 break
-            if time.monotonic() > deadline:
-                raise StepFailed(
-                    f"the operator has not given {reference} to the engine in {seconds} s, "
-                    f"but {', '.join(sorted(images)) or 'made nothing'}",
-                    look=f"kubectl -n {SYSTEM} logs deploy/{RELEASE}-operator",
-                )
-            time.sleep(0.5)
+        else:
+            raise StepFailed(
+                f"the operator has not given {reference} to the engine in {seconds} s, "
+                f"but {', '.join(sorted(images)) or 'made nothing'}",
+                look=f"kubectl -n {SYSTEM} logs deploy/{RELEASE}-operator",
+            )
         for kind in ("statefulsets", "deployments"):
             self.kubectl(
                 *("-n", NAMESPACE, "rollout", "status", kind, *selector),
@@ -223,11 +221,10 @@ class Cluster:
 
     def wait_computed(self, before: dict[str, str], *, seconds: int = 180) -> None:
         """Wait until every segment's size is newer than it was `before`."""
-        deadline = time.monotonic() + seconds
-        while any(self.segment_times().get(name) == then for name, then in before.items()):
-            if time.monotonic() > deadline:
-                raise StepFailed(f"segments were not computed anew within {seconds} s")
-            time.sleep(1)
+        for _ in looks(seconds, every=1.0):
+            if all(self.segment_times().get(name) != then for name, then in before.items()):
+                return
+        raise StepFailed(f"segments were not computed anew within {seconds} s")
 
     def _segments(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self.get("-n", NAMESPACE, "segments.wayfare.dev")["items"]

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 from demo.cluster import Cluster
 from demo.reach import service_url
-from demo.steps import TOP, WAYFARE, StepFailed, Steps
+from demo.steps import TOP, WAYFARE, StepFailed, Steps, looks
 
 
 class Arrival(NamedTuple):
@@ -60,11 +59,8 @@ def begin(steps: Steps) -> None:
             stderr=log,
             start_new_session=True,
         )
-    deadline = time.monotonic() + _STARTS_SECONDS
-    while not _answers():
-        if time.monotonic() > deadline:
-            raise StepFailed("the receiver outside does not answer", look="build/outside.log")
-        time.sleep(0.1)
+    if not any(_answers() for _ in looks(_STARTS_SECONDS, every=0.1)):
+        raise StepFailed("the receiver outside does not answer", look="build/outside.log")
 
 
 def declare(cluster: Cluster, steps: Steps) -> None:

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 import psycopg
 
 from demo.process import Dev
-from demo.steps import WAYFARE, StepFailed, Steps
+from demo.steps import WAYFARE, StepFailed, Steps, looks
 from tests.harness.processes import SiteProcess
 from tests.harness.site import PLAN, Settings
 from tests.servers.objects import ObjectServer
@@ -205,24 +204,20 @@ class Sends:
 
 def wait_sealed(dsn: str, *, seconds: float = 60) -> int:
     """Wait until every row is in the store; the chain's last position. Raises StepFailed."""
-    deadline = time.monotonic() + seconds
+    rows = 0
     with psycopg.connect(dsn, autocommit=True) as connection:
-        while True:
+        for _ in looks(seconds, every=0.1):
             found = status(connection, SITE)
-            if found.lag.rows == 0 and found.pending is None:
+            rows = found.lag.rows
+            if rows == 0 and found.pending is None:
                 return found.sealed.seq
-            if time.monotonic() > deadline:
-                raise StepFailed(f"{found.lag.rows} rows are not sealed after {seconds:.0f} s")
-            time.sleep(0.1)
+    raise StepFailed(f"{rows} rows are not sealed after {seconds:.0f} s")
 
 
 def wait_until(fact: Callable[[], bool], what: str, *, seconds: float) -> None:
     """Raises StepFailed."""
-    deadline = time.monotonic() + seconds
-    while not fact():
-        if time.monotonic() > deadline:
-            raise StepFailed(f"{what}: not within {seconds:.0f} s")
-        time.sleep(0.1)
+    if not any(fact() for _ in looks(seconds, every=0.1)):
+        raise StepFailed(f"{what}: not within {seconds:.0f} s")
 
 
 @contextlib.contextmanager

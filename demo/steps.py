@@ -34,6 +34,17 @@ class StepFailed(Exception):
         return self.message
 
 
+def looks(seconds: float, *, every: float) -> Iterator[float]:
+    """Once for each look at something that is waited for, `every` so many seconds, the last one
+    after `seconds`; how long it has been. Whoever waits leaves the loop, or says after it what did
+    not come."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
+        yield waited
+        time.sleep(every)
+    yield waited
+
+
 @dataclass
 class Note:
     """What a step wants to be said of it when it is done."""

@@ -20,7 +20,7 @@ import httpx
 
 from demo import outside
 from demo.cluster import NAMESPACE
-from demo.steps import StepFailed
+from demo.steps import StepFailed, looks
 
 SLOT = "push-box"
 _PATIENCE_SECONDS = 1.0
@@ -131,12 +131,11 @@ def plan_sends(
 
 def wait_sent(since: float, count: int, *, seconds: float = 120.0) -> list[float]:
     """Wait until as many took effect outside since then; when each did."""
-    deadline = time.monotonic() + seconds
-    while len(found := outside.times(since)) < count:
-        if time.monotonic() > deadline:
-            raise StepFailed(f"{len(found)} of {count} sends took effect within {seconds:.0f} s")
-        time.sleep(0.5)
-    return found
+    found: list[float] = []
+    for _ in looks(seconds, every=0.5):
+        if len(found := outside.times(since)) >= count:
+            return found
+    raise StepFailed(f"{len(found)} of {count} sends took effect within {seconds:.0f} s")
 
 
 def sends_gap(since: float, until: float) -> float:

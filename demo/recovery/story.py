@@ -6,13 +6,12 @@ What is told is what the RecoveryRuns say at their end, and what the ledgers hol
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from typing import Any
 
 from demo.cluster import NAMESPACE, RELEASE, SYSTEM, Cluster, condition
 from demo.recovery.sites import PLAN
-from demo.steps import WAYFARE, StepFailed
+from demo.steps import WAYFARE, StepFailed, looks
 
 _RUN_SECONDS = 900.0
 _STANDBY_SECONDS = 600.0
@@ -27,22 +26,21 @@ def plan_status(cluster: Cluster) -> dict[str, Any]:
 def wait_standby(cluster: Cluster, *, seconds: float = _STANDBY_SECONDS) -> dict[str, Any]:
     """Wait until the standby has caught up, sleeps, and says how long a takeover would take. On a
     busy machine that may be more than the objective: the failover then tells what it really is."""
-    deadline = time.monotonic() + seconds
-    while True:
+    here: dict[str, Any] = {}
+    ready: dict[str, Any] = {}
+    for _ in looks(seconds, every=1.0):
         found = plan_status(cluster)
         sites: list[dict[str, Any]] = found.get("sites") or []
-        here = next((one for one in sites if one["name"] == cluster.site), dict[str, Any]())
+        here = next((one for one in sites if one["name"] == cluster.site), {})
         ready = condition({"status": found}, "ReadyToTakeOver")
         measured = ready.get("status") == "True" or ready.get("reason") == "OverObjective"
         if here.get("state") == "Asleep" and measured:
             return found
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                f"site {cluster.site} is {here.get('state')} after {seconds:.0f} s: "
-                f"{ready.get('reason')}: {ready.get('message')}",
-                look=f"kubectl -n {NAMESPACE} get recoveryplan {PLAN} -o yaml",
-            )
-        time.sleep(1.0)
+    raise StepFailed(
+        f"site {cluster.site} is {here.get('state')} after {seconds:.0f} s: "
+        f"{ready.get('reason')}: {ready.get('message')}",
+        look=f"kubectl -n {NAMESPACE} get recoveryplan {PLAN} -o yaml",
+    )
 
 
 def start(cluster: Cluster, kind: str, *options: str) -> str:
@@ -56,21 +54,20 @@ def start(cluster: Cluster, kind: str, *options: str) -> str:
 
 def wait_ended(cluster: Cluster, run: str, *, seconds: float = _RUN_SECONDS) -> dict[str, Any]:
     """Wait until the run ended; its status. Raises StepFailed when it did not succeed."""
-    deadline = time.monotonic() + seconds
-    while True:
+    found: dict[str, Any] = {}
+    status: dict[str, Any] = {}
+    for _ in looks(seconds, every=1.0):
         found = cluster.get("-n", NAMESPACE, "recoveryrun", run)
-        status: dict[str, Any] = found.get("status") or {}
-        state = status.get("state")
-        if state == "Succeeded":
+        status = found.get("status") or {}
+        if status.get("state") == "Succeeded":
             return status
-        stuck = state in ("Failed", "WaitingForApproval", "Abandoned", "Rejected")
-        if stuck or time.monotonic() > deadline:
-            ready = condition(found, "Ready")
-            raise StepFailed(
-                f"run {run} is {state} at step {status.get('step')}: {ready.get('message')}",
-                look=f"kubectl -n {NAMESPACE} get recoveryrun {run} -o yaml",
-            )
-        time.sleep(1.0)
+        if status.get("state") in ("Failed", "WaitingForApproval", "Abandoned", "Rejected"):
+            break
+    raise StepFailed(
+        f"run {run} is {status.get('state')} at step {status.get('step')}: "
+        f"{condition(found, 'Ready').get('message')}",
+        look=f"kubectl -n {NAMESPACE} get recoveryrun {run} -o yaml",
+    )
 
 
 def kill(cluster: Cluster) -> datetime:
@@ -84,19 +81,17 @@ def restore(cluster: Cluster, *, seconds: float = 300.0) -> None:
     another site acts. Its pods may be up or not: by its plan it soon sleeps."""
     began = datetime.now(UTC)
     cluster.steps.run(WAYFARE, "lab", "restore", cluster.site, timeout=300)
-    deadline = time.monotonic() + seconds
-    while True:
-        lease = cluster.get("-n", SYSTEM, "lease", f"{RELEASE}-operator")["spec"]
+    acting = renewed = None
+    for _ in looks(seconds, every=0.5):
+        renewed = cluster.get("-n", SYSTEM, "lease", f"{RELEASE}-operator")["spec"]["renewTime"]
         acting = plan_status(cluster).get("actingSite")
-        if _moment(lease["renewTime"]) > began and acting not in (None, cluster.site):
+        if _moment(renewed) > began and acting not in (None, cluster.site):
             return
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                f"site {cluster.site} says after {seconds:.0f} s that {acting} acts; its operator "
-                f"was last heard of at {lease['renewTime']}",
-                look=f"kubectl -n {SYSTEM} logs deploy/{RELEASE}-operator",
-            )
-        time.sleep(0.5)
+    raise StepFailed(
+        f"site {cluster.site} says after {seconds:.0f} s that {acting} acts; its operator was last "
+        f"heard of at {renewed}",
+        look=f"kubectl -n {SYSTEM} logs deploy/{RELEASE}-operator",
+    )
 
 
 def whole(status: dict[str, Any]) -> float | None:

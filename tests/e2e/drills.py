@@ -2,7 +2,8 @@
 
 Each site is kept on a processor of its own, as two machines would be; the caller shares
 production's, and the vault and whoever watches the drill the other one. Latencies of a drill are
-held against those of the time just before it.
+held against those of the time just before it. Beside them stands what a plain busy loop on the
+other processor does: two processors of one machine share more than two machines do.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -60,21 +61,23 @@ class Window:
 
 @dataclass
 class Rehearsed:
-    """Windows between and during drills; what there was of each kind after each drill."""
+    """Windows between and during drills, and beside a busy loop; what there was of each kind after
+    each drill."""
 
     between: list[Window] = field(default_factory=list)
+    beside: list[Window] = field(default_factory=list)
     during: list[Window] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     left: list[Counter[str]] = field(default_factory=list)
     sent: int = 0
 
-    def ratio(self, which: str) -> float:
-        """Of the medians over the windows."""
-        during, between = (
-            statistics.median(float(getattr(each, which)) for each in windows)
-            for windows in (self.during, self.between)
+    def ratio(self, which: str, windows: Sequence[Window] | None = None) -> float:
+        """Of the medians over the windows, those during drills unless others are given."""
+        some, between = (
+            statistics.median(float(getattr(each, which)) for each in each_of)
+            for each_of in (self.during if windows is None else windows, self.between)
         )
-        return during / between
+        return some / between
 
     def grown(self) -> dict[str, tuple[int, int]]:
         """Of what there is more after the last drill than after the first, what each run does not
@@ -93,10 +96,14 @@ class Rehearsed:
             for pair in zip(self.between, self.during, strict=True)
             for each in pair
         ]
+        beside = ""
+        if self.beside:
+            floor = [f"{self.ratio(which, self.beside):.2f}" for which in ("p50", "p99")]
+            beside = f", beside a busy loop {' and '.join(floor)}"
         return (
             f"{len(self.seconds)} drills of {statistics.median(self.seconds):.0f} s; p50/p99 ms "
             f"between and during: {' '.join(shown)}; ratios {self.ratio('p50'):.2f} and "
-            f"{self.ratio('p99'):.2f}; outside {self.sent} sends"
+            f"{self.ratio('p99'):.2f}{beside}; outside {self.sent} sends"
         )
 
 
@@ -113,6 +120,10 @@ def rehearse(
             with _asking(sites.door, production) as window:
                 time.sleep(between)
             found.between.append(window)
+            if apart:
+                with _busy(max(os.sched_getaffinity(0))), _asking(sites.door, production) as window:
+                    time.sleep(between)
+                found.beside.append(window)
             with _asking(sites.door, production) as window:
                 ended = sites.run(sites.west, "drill")
             found.during.append(window)
@@ -138,6 +149,26 @@ def _apart(sites: Sites) -> Iterator[None]:
         os.sched_setaffinity(0, set(cpus))
         for place in ("east", "west", "vault"):
             sites.lab("pin", place, f"{cpus[0]}-{cpus[-1]}")
+
+
+@contextmanager
+def _busy(cpu: int) -> Iterator[None]:
+    """A process that does nothing but go through memory, on this processor."""
+    process = context.Process(target=_burn, args=(cpu,), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join(20)
+
+
+def _burn(cpu: int) -> None:
+    os.sched_setaffinity(0, {cpu})
+    page, memory = os.sysconf("SC_PAGE_SIZE"), bytearray(64 << 20)
+    while True:
+        for place in range(0, len(memory), page):
+            memory[place] ^= 1
 
 
 @contextmanager

@@ -114,12 +114,12 @@ class Sites:
         finally:
             self.lab("heal", site.site)
 
-    def standby_mode(self, mode: str) -> None:
-        """Set it in the plan, at both sites."""
+    def change_plan(self, **spec: Any) -> None:
+        """At both sites; None takes a field away."""
         for site in (self.east, self.west):
             site.kubectl(
                 *("-n", NAMESPACE, "patch", "recoveryplan", PLAN, "--type=merge"),
-                *("-p", json.dumps({"spec": {"standby": {"mode": mode}}})),
+                *("-p", json.dumps({"spec": spec})),
             )
 
     def level(self) -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 
 from demo import outside
+from demo.cluster import ENGINE, NAMESPACE
+from demo.reach import node_port
 from demo.recovery import callers, story
+from demo.recovery.callers import Door
+from demo.recovery.sites import apply
 from tests.e2e import events
 from tests.e2e.sites import Sites, clock
 from tests.servers.wait import until
+from wayfare_operator.desired.metadata import SERVE, selector
+from wayfare_operator.recovery.steps.route import NOBODY
 
 # The first of them waits for the whole demo.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
@@ -21,6 +28,8 @@ UNSHIPPED_SECONDS = 8
 """Less than the lease: sends go on until the site is lost, though nothing is shipped."""
 LAPSE_SECONDS = 12.0
 """The plan's lease."""
+FRONT = "front"
+"""A Service where callers come in, at each site."""
 
 
 def test_the_sites_do_not_reach_each_other_and_nothing_happens(sites: Sites) -> None:
@@ -51,13 +60,7 @@ def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites)
         callers.plan_sends(sites.door, STRANDED_SENDS, first_due=180.0, spacing=0.001)
         reported = events.report(door, STRANDED_EVENTS)
         ended = sites.fail_over(sites.west, at)
-        answer = httpx.post(
-            f"{sites.door.url}/v1/decisions",
-            json={"customer": "77", "slot": callers.SLOT, "context": {}},
-            headers={"Authorization": f"Bearer {sites.door.key}"},
-            timeout=5,
-        )
-        assert answer.status_code == 200, "it answers those who reach it"
+        assert decided(sites.door).status_code == 200, "it answers those who reach it"
         callers.wait_sent(since, 1_200, seconds=240)
         came = sites.arrivals(since)
     cut_at = at.timestamp()
@@ -85,7 +88,7 @@ def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites)
 
 
 def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
-    sites.standby_mode("Warm")
+    sites.change_plan(standby={"mode": "Warm"})
     try:
         until(
             lambda: (
@@ -130,7 +133,54 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
         assert (said["basis"], exact["basis"]) == ("Estimated", "Exact")
         assert said["rows"] == pytest.approx(exact["rows"], rel=0.1)
     finally:
-        sites.standby_mode("Cold")
+        sites.change_plan(standby={"mode": "Cold"})
+
+
+def test_a_service_leads_callers_to_the_site_that_acts(sites: Sites) -> None:
+    serving = selector(ENGINE, SERVE)
+    for site in (sites.east, sites.west):
+        apply(site, front(serving if site is sites.east else NOBODY))
+    sites.change_plan(traffic={"type": "Service", "service": {"name": FRONT}})
+    try:
+        for target in (sites.west, sites.east):
+            moved = sites.run(target, "switchover")
+            (route,) = (step for step in moved["steps"] if step["name"] == "Route")
+            assert route["state"] == "Succeeded", route
+            url, door = node_port(target, NAMESPACE, FRONT), sites.door_of(target)
+            assert decided(Door(url, door.key)).status_code == 200
+            for site in (sites.east, sites.west):
+                found = site.get("-n", NAMESPACE, "service", FRONT)["spec"]["selector"]
+                assert found == (serving if site is target else NOBODY)
+            with pytest.raises(httpx.TransportError):
+                decided(Door(node_port(sites.other(target), NAMESPACE, FRONT), door.key))
+    finally:
+        sites.change_plan(traffic={"type": "None", "service": None})
+        for site in (sites.east, sites.west):
+            site.kubectl("-n", NAMESPACE, "delete", "service", FRONT)
+
+
+def front(chosen: dict[str, str]) -> dict[str, Any]:
+    """Where a site's callers come in."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": FRONT, "namespace": NAMESPACE},
+        "spec": {
+            "type": "NodePort",
+            "selector": chosen,
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+        },
+    }
+
+
+def decided(door: Door) -> httpx.Response:
+    """The answer to somebody who asks there."""
+    return httpx.post(
+        f"{door.url}/v1/decisions",
+        json={"customer": "77", "slot": callers.SLOT, "context": {}},
+        headers={"Authorization": f"Bearer {door.key}"},
+        timeout=5,
+    )
 
 
 def _state(sites: Sites) -> str | None:
