@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -107,23 +107,19 @@ class Rehearsed:
         )
 
 
-def rehearse(
-    sites: Sites, count: int, *, between: float = BETWEEN_SECONDS, apart: bool = True
-) -> Rehearsed:
-    """So many drills, one after the other, with so many seconds between them. Latencies say
-    something only when the sites are kept `apart`, and nothing else runs on the machine."""
+def rehearse(sites: Sites, count: int) -> Rehearsed:
+    """So many drills, one after the other. Nothing else should run on the machine."""
     found = Rehearsed()
     since, production = clock(), min(os.sched_getaffinity(0))
-    with _apart(sites) if apart else nullcontext():
+    with _apart(sites):
         _wait_asleep(sites)
         for _ in range(count):
             with _asking(sites.door, production) as window:
-                time.sleep(between)
+                time.sleep(BETWEEN_SECONDS)
             found.between.append(window)
-            if apart:
-                with _busy(max(os.sched_getaffinity(0))), _asking(sites.door, production) as window:
-                    time.sleep(between)
-                found.beside.append(window)
+            with _busy(max(os.sched_getaffinity(0))), _asking(sites.door, production) as window:
+                time.sleep(BETWEEN_SECONDS)
+            found.beside.append(window)
             with _asking(sites.door, production) as window:
                 ended = sites.run(sites.west, "drill")
             found.during.append(window)

@@ -11,9 +11,10 @@ from tests.e2e.sites import Sites
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
 
-@pytest.mark.parametrize("seed", [2, 10])
+@pytest.mark.parametrize("seed", [10])
 def test_everything_is_as_promised_after_the_schedule_of_seed(sites: Sites, seed: int) -> None:
-    """Two planned moves, and a failover from a site that is cut off with what follows."""
+    """A failover from a site that is cut off, and the failback; inside them operators and a worker
+    are killed, and a site is cut off for a while."""
     for act in schedule(seed):
         print(act)
     print(play(sites, seed))

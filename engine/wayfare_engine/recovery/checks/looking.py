@@ -45,10 +45,8 @@ class Objectives:
 
     lag_seconds: how far this database may be behind a chain. latency_ms: of 99 in 100 requests.
     replay_sample, replay_seed: how many decisions are decided again, and which. chain_objects: of
-    all chains, how many of the newest objects are read. row_digests: whether their rows are held
-    against their own digest too, beside that of the object's bytes. settle_seconds: how long what
-    the sites said may differ, because one of them has just woken and says it again every few
-    seconds.
+    all chains, how many of the newest objects are read. settle_seconds: how long what the sites
+    said may differ, because one of them has just woken and says it again every few seconds.
     """
 
     lag_seconds: float = 60.0
@@ -56,7 +54,6 @@ class Objectives:
     replay_sample: int = 2000
     replay_seed: int = 0
     chain_objects: int = 20_000
-    row_digests: bool = True
     settle_seconds: float = 30.0
 
 

@@ -15,8 +15,7 @@ from wayfare_engine.resources import RunKind, Verdict
 from wayfare_engine.runs import CheckResult
 
 #: Of all chains, how many of the newest objects are read again while somebody waits for a site.
-#: Each older one was read, and held against the one before it, when this site applied it; rows
-#: were held against their digest then, so it is enough that no byte has changed since.
+#: Each older one was read, and held against the one before it, when this site applied it.
 _CHAIN_OBJECTS: Mapping[RunKind | None, int] = {
     RunKind.FAILOVER: 500,
     RunKind.SWITCHOVER: 2_000,
@@ -108,8 +107,7 @@ def judged(
 def _objectives(task: Task) -> Objectives:
     kind = None if task.run is None else task.run.kind
     usual = Objectives()
-    most = _CHAIN_OBJECTS.get(kind)
-    return usual if most is None else replace(usual, chain_objects=most, row_digests=False)
+    return replace(usual, chain_objects=_CHAIN_OBJECTS.get(kind, usual.chain_objects))
 
 
 def _saying(task: Task) -> Callable[[str], None]:
