@@ -19,6 +19,7 @@ from tests.checks.making import (
     followed,
     kept,
     look,
+    looking,
     published,
     receipt,
     sealed,
@@ -38,7 +39,7 @@ from wayfare_engine.ledger.fence import raise_epoch
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.outbox.keys import instance_key
 from wayfare_engine.plan import Plan
-from wayfare_engine.recovery.checks import Objectives
+from wayfare_engine.recovery.checks import CATALOGUE, Objectives
 
 HOUR = timedelta(hours=1)
 
@@ -396,6 +397,28 @@ def test_an_arm_that_is_lost_or_changed_is_found(east: str, west: str, store: Ob
     assert_failed(look("AssignmentsUnchanged", dsn=west, store=store), "1 not as the chains say")
     sql(west, "DELETE FROM wayfare.assignments WHERE customer_id = 'anna'")
     assert_failed(look("AssignmentsUnchanged", dsn=west, store=store), "1 lost")
+
+
+def test_two_checks_of_one_looking_read_the_chains_once_unless_the_database_goes_on(
+    east: str, west: str, store: ObjectStore
+) -> None:
+    stated(east, arm("anna", "a"))
+    on_their_way(east, "anna", "bob")
+    sealed(east, store)
+    followed(west, store)
+    at = looking(dsn=west, store=store)
+    assert_passed(CATALOGUE["AssignmentsUnchanged"].look(at))
+    (read,) = at.kept.values()
+    result = CATALOGUE["InstancesWhole"].look(at)
+    assert_passed(result)
+    assert result.figures["expected"] == 2
+    assert list(at.kept.values()) == [read]
+    on_their_way(east, "carl")
+    sealed(east, store)
+    followed(west, store)
+    result = CATALOGUE["InstancesWhole"].look(at)
+    assert_passed(result)
+    assert result.figures["expected"] == 3
 
 
 def test_another_arm_after_a_move_between_sites_is_found(east: str, store: ObjectStore) -> None:

@@ -58,17 +58,11 @@ class _Arms:
 def _ask(at: Looking) -> Found:
     arms = _Arms()
     with at.database() as connection:
-        said = from_chains.expected(
-            connection,
-            at.objects,
-            Kind.ASSIGNMENT,
-            "assignments",
-            newest=at.objectives.chain_objects,
-            say=at.say,
-            saw=arms.saw,
-        )
+        said = from_chains.expected(at, connection, Kind.ASSIGNMENT)
         if not said.segments:
             return unknown("this database applied no chain, so there is nothing to compare with")
+        for rows, site, epoch in said.rows:
+            arms.saw(rows, site, epoch)
         compared = from_chains.compare(connection, said)
     findings = compared.findings + arms.moved
     figures = compared.figures | {

@@ -22,30 +22,44 @@ from wayfare_engine.journal.segment import Closed
 from wayfare_engine.ledger import Kind
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.paths import SEQ_DIGITS
-from wayfare_engine.objectstore.store import Listed
 from wayfare_engine.projections.declared import BY_NAME, Projection
 from wayfare_engine.projections.prepared import Key, Prepared, microseconds
 from wayfare_engine.projections.preparing import add_inner, add_table
+from wayfare_engine.recovery.checks.looking import Looking
 from wayfare_engine.recovery.checks.own_rows import own_ids
 
 _BATCH: Final = 5000
+#: What is compared: the kind of row, and the projection that follows from it.
+_PROJECTIONS: Final = {Kind.ASSIGNMENT: "assignments", Kind.TRANSITION: "journey_instances"}
 _BESIDE: Final = (Kind.MERGED, Kind.ERASURE)
+_KEPT: Final = "chains"
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The states of one projection's keys by the chains; `rows` is how many rows said so, over
-    `segments` of which `read` had such rows. `reached`: up to which position of each chain.
-    `whole`: no older segment was left out; else keys that only those speak of are not known."""
+    """The states of one projection's keys by the chains, over so many `segments`; `reached`: up to
+    which position of each chain. `whole`: no older segment was left out; else keys that only those
+    speak of are not known. `rows`: of assignments, what was read, with site and epoch, in the order
+    of the epochs."""
 
     projection: Projection
     states: dict[Key, Any]
     erased: frozenset[str]
-    rows: int
     segments: int
-    read: int
     reached: dict[Chain, int]
     whole: bool
+    rows: list[tuple[pa.Table, str, int]]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One reading, for all checks that compare with it."""
+
+    into: Prepared
+    segments: int
+    reached: dict[Chain, int]
+    whole: bool
+    assignments: list[tuple[pa.Table, str, int]]
 
 
 @dataclass
@@ -101,66 +115,69 @@ class Compared:
         return ", ".join(f"{len(some):,} {what}" for some, what in parts if some)
 
 
-def expected(
-    connection: Connection[Any],
-    store: ObjectStore,
-    kind: Kind,
-    name: str,
-    *,
-    newest: int,
-    say: Callable[[str], None],
-    saw: Callable[[pa.Table, str, int], None] = lambda rows, site, epoch: None,
-) -> Expected:
-    """Read the chains up to where the connection's snapshot stands, of long ones the `newest`
-    objects (see `left_out`). `saw` is told of the rows of this kind as they come, with their site
-    and epoch.
+def expected(at: Looking, connection: Connection[Any], kind: Kind) -> Expected:
+    """What the chains say of assignments or transitions, up to where the connection's snapshot
+    stands; of long ones, the `chain_objects` newest objects (see `left_out`). They are read once
+    for all checks of one looking, unless the database has moved on between them.
 
     Raises ChainProblem, NewerFormat, RowDamaged, StoreProblem, StoreUnavailable, psycopg.Error.
     """
-    into = Prepared()
-    wanted = pa.array([kind.value, *(k.value for k in _BESIDE)])
-    segments = read = 0
+    reached = _reached(connection, at.objects)
+    read: _Read | None = at.kept.get(_KEPT)
+    if read is None or read.reached != reached:
+        read = at.kept[_KEPT] = _read(at, reached)
+    name = _PROJECTIONS[kind]
+    return Expected(
+        projection=BY_NAME[name],
+        states=read.into.folds[name].states,
+        erased=frozenset(key[0] for key in read.into.folds["erased"].states),
+        segments=read.segments,
+        reached=reached,
+        whole=read.whole,
+        rows=read.assignments if kind == Kind.ASSIGNMENT else [],
+    )
+
+
+def _reached(connection: Connection[Any], store: ObjectStore) -> dict[Chain, int]:
     applied = {chain: at.seq for chain, at in positions(connection).items()}
-    reached: dict[Chain, int] = {}
-    listed: dict[Chain, list[Listed]] = {}
-    for chain in chains(store):
-        upto = max(applied.get(chain, 0), intents.position(connection, *chain).seq)
-        reached[chain] = upto
-        listed[chain] = [
-            one for one in objects(store, *chain) if int(one.path[-SEQ_DIGITS:]) <= upto
-        ]
-    out = left_out({chain: len(every) for chain, every in listed.items()}, newest)
-    whole = not any(out.values())
+    return {
+        chain: max(applied.get(chain, 0), intents.position(connection, *chain).seq)
+        for chain in chains(store)
+    }
+
+
+def _read(at: Looking, reached: dict[Chain, int]) -> _Read:
+    store, into = at.objects, Prepared()
+    wanted = pa.array([kind.value for kind in (*_PROJECTIONS, *_BESIDE)])
+    listed = {
+        chain: [one for one in objects(store, *chain) if int(one.path[-SEQ_DIGITS:]) <= upto]
+        for chain, upto in reached.items()
+    }
+    out = left_out(
+        {chain: len(every) for chain, every in listed.items()}, at.objectives.chain_objects
+    )
+    assignments = []
+    segments = 0
     for chain, every in listed.items():
-        upto = reached[chain]
         for path, data in fetch(store, every[out[chain] :]):
             found = opened(path, data, bodies=False)
             if isinstance(found, Closed):
                 break
             segments += 1
             if segments % 100 == 0:
-                say(f"{name}: {segments:,} segments read")
+                at.say(f"chains: {segments:,} segments read")
             if not pc.any(pc.is_in(found.rows["kind"], value_set=wanted)).as_py():
                 continue
-            read += 1
             found = opened(path, data)
             assert not isinstance(found, Closed), "it was a segment just now"
-            rows = found.rows.slice(0, upto - found.header.first + 1)
+            rows = found.rows.slice(0, reached[chain] - found.header.first + 1)
             rows = rows.filter(pc.is_in(rows["kind"], value_set=wanted))
             add_table(into, rows, site=chain[0], epoch=chain[1])
-            saw(rows.filter(pc.equal(rows["kind"], kind.value)), *chain)
-    counted = into.rows
-    add_inner(into, [row for row in into.inner.values() if row.kind == kind])
-    return Expected(
-        projection=BY_NAME[name],
-        states=into.folds[name].states,
-        erased=frozenset(key[0] for key in into.folds["erased"].states),
-        rows=counted,
-        segments=segments,
-        read=read,
-        reached=reached,
-        whole=whole,
-    )
+            given = rows.filter(pc.equal(rows["kind"], Kind.ASSIGNMENT.value))
+            if given.num_rows:
+                assignments.append((given, *chain))
+    add_inner(into, [row for row in into.inner.values() if row.kind in _PROJECTIONS])
+    return _Read(into, segments, reached, not any(out.values()), assignments)
 
 
 def compare(connection: Connection[Any], said: Expected) -> Compared:

@@ -18,14 +18,7 @@ GROUP BY customer_id, journey, entry_key HAVING count(*) > 1
 
 def _ask(at: Looking) -> Found:
     with at.database() as connection:
-        said = from_chains.expected(
-            connection,
-            at.objects,
-            Kind.TRANSITION,
-            "journey_instances",
-            newest=at.objectives.chain_objects,
-            say=at.say,
-        )
+        said = from_chains.expected(at, connection, Kind.TRANSITION)
         if not said.segments:
             return unknown("this database applied no chain, so there is nothing to compare with")
         compared = from_chains.compare(connection, said)

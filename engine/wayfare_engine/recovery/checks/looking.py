@@ -68,7 +68,8 @@ class Looking:
     plan: the recovery plan's id in the store. other: the other site. run, kind: of which run, None
     when it is none. dsn: a direct address of this site's database. gates: the plan's names of
     gates; None means each check's own default. source_lost: the other site is taken to be dead, so
-    that what it said last may be old. say: told what goes on, in short sentences.
+    that what it said last may be old. say: told what goes on, in short sentences. kept: what one
+    check has read and another one needs, too.
     """
 
     plan: str
@@ -86,6 +87,7 @@ class Looking:
     objectives: Objectives = field(default_factory=Objectives)
     masters: MasterKeys | None = field(default=None, repr=False)
     say: Callable[[str], None] = _quietly
+    kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def has(self, source: Source) -> bool:
         """Whether this source was given."""
