@@ -103,7 +103,15 @@ def plan_sends(
 ) -> float:
     """Sends that come due one after the other, `spacing` seconds apart, from now on (`first_due`
     seconds later), at the site that acts; when that was, in seconds since 1970."""
+    return plan_keyed_sends(door, count, first_due=first_due, spacing=spacing)[0]
+
+
+def plan_keyed_sends(
+    door: Door, count: int, *, first_due: float = 0.0, spacing: float = SPACING_SECONDS
+) -> tuple[float, set[str]]:
+    """The same, and the keys under which they come to the receiver."""
     began, entry = time.time(), secrets.token_hex(4)
+    keys: set[str] = set()
     sends: list[dict[str, Any]] = [
         {
             "channel": f"{NAMESPACE}/mail",
@@ -126,7 +134,8 @@ def plan_sends(
         )
         if answer.status_code != 200:
             raise StepFailed(f"planning sends: {answer.status_code} {answer.text[:300]}")
-    return began
+        keys.update(each["send_key"] for each in answer.json()["sends"])
+    return began, keys
 
 
 def wait_sent(since: float, count: int, *, seconds: float = 120.0) -> list[float]:

@@ -22,9 +22,11 @@ from typing import Any
 
 from demo.cluster import ENGINE, NAMESPACE, SYSTEM, Cluster
 from demo.keys import make_key
+from demo.outside import Arrival
 from demo.recovery import callers, story
 from demo.steps import TOP, WAYFARE, StepFailed
 from tests.e2e.sites import STATEMENT, Sites
+from tests.servers.wait import until
 
 RUN_SECONDS = 600.0
 RETRIES = 8
@@ -96,7 +98,8 @@ def play(sites: Sites, seed: int) -> dict[str, Any]:
     """Play one schedule; figures. Raises AssertionError or StepFailed with what is wrong."""
     acts = schedule(seed)
     count = 600 * len(acts)
-    since = callers.plan_sends(sites.door, count)
+    since, keys = callers.plan_keyed_sends(sites.door, count)
+    assert len(keys) == count
     callers.wait_sent(since, 5)
     figures: Counter[str] = Counter()
     for act in acts:
@@ -106,14 +109,20 @@ def play(sites: Sites, seed: int) -> dict[str, Any]:
             assert stranded["unaccounted"] == 0, stranded
             figures["stranded"] += int(stranded["rows"])
     sites.wait_acts(sites.east)
-    sent = callers.wait_sent(since, count, seconds=180)
-    came = Counter(one.key for one in sites.arrivals(since) if not one.repeat)
-    assert len(sent) == count, f"{len(sent)} effects of {count} sends"
-    twice = [key for key, times in came.items() if times > 1]
+    # Others of before may still come meanwhile.
+    own = until(lambda: _all_of(sites, since, keys), seconds=180, every=5.0, what="all came")
+    took_effect = Counter(one.key for one in own if not one.repeat)
+    twice = [key for key, times in took_effect.items() if times > 1]
     assert not twice, f"took effect twice: {twice}"
     figures["sends"] = count
-    figures["repeats"] = sum(one.repeat for one in sites.arrivals(since))
+    figures["repeats"] = sum(one.repeat for one in own)
     return dict(figures)
+
+
+def _all_of(sites: Sites, since: float, keys: set[str]) -> list[Arrival] | None:
+    """What came of these sends, once each of them has."""
+    own = [one for one in sites.arrivals(since) if one.key in keys]
+    return own if {one.key for one in own} == keys else None
 
 
 def _act(sites: Sites, act: Act, figures: Counter[str]) -> dict[str, Any]:
