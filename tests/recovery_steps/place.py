@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -106,11 +106,18 @@ class Sites:
                 grounds=Quiesced(),
             ).run()
 
-    def write(self, site: str, count: int, seed: int) -> list[LedgerRow]:
-        """Rows of all kinds, under the epoch that the site's database holds."""
+    def write(
+        self, site: str, count: int, seed: int, *, without: Collection[str] = ()
+    ) -> list[LedgerRow]:
+        """Rows of all kinds, under the epoch that the site's database holds; those of the kinds
+        `without` are left out."""
         with self.connect(site) as connection:
             epoch = site_epoch(connection).epoch
-            made = [row._replace(site=site) for row in random_rows(count, seed, epoch=epoch)]
+            made = [
+                row._replace(site=site)
+                for row in random_rows(count, seed, epoch=epoch)
+                if row.kind not in without
+            ]
             for start in range(0, count, 17):
                 record(connection, made[start : start + 17])
         return made

@@ -46,6 +46,7 @@ def told(
         sealed=sealed,
         beat=last_beat,
         beat_seconds=5.0,
+        lease_seconds=30.0,
         fault_at=None if fault is None else at(fault),
         taken_at=at(taken),
     )
@@ -89,6 +90,20 @@ def test_a_store_that_was_away_for_minutes_before_the_loss() -> None:
     assert isinstance(found, Estimate)
     assert found.rows == 10 + 101 * 120
     assert found.oldest_at == at(9)
+
+
+def test_a_site_that_cannot_ship_hands_no_sends_over_and_dispatches_none_without_a_lease() -> None:
+    """100 rows a second: 20 dispatches, 20 outcomes of sends, and 60 others."""
+    segments = [
+        Sealed(100 * second, at(second), dispatches=20, outcomes=20) for second in range(11)
+    ]
+    found = told(segments=segments, fault=20)
+    assert isinstance(found, Estimate)
+    assert found.rows == 60 * 10 + 20 * 10
+    assert "60.0 a second × 10.0 s until the fault + 20.0 sends a second" in found.arithmetic
+    found = told(segments=segments, fault=130)
+    assert isinstance(found, Estimate)
+    assert found.rows == 60 * 120 + 20 * 30
 
 
 def test_a_site_that_was_silent_before_it_was_lost_lost_little() -> None:

@@ -22,12 +22,14 @@ from wayfare_engine.facts.spool import put_back
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.lease import Holder
 from wayfare_engine.lease.epochs import history
+from wayfare_engine.ledger import Kind
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
 from wayfare_engine.outbox import quiesce
 from wayfare_engine.recovery.tasks.going_on import turn_of
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import Run
 
+SENDING = (Kind.DISPATCH, Kind.OUTCOME)
 ACTING = ("lease.take.waited", "lease.take.before_act", "lease.take.acting")
 
 
@@ -255,14 +257,14 @@ def test_what_was_answered_after_the_seal_is_merged_at_the_new_site(
 
 
 def test_the_estimate_is_right_within_a_tenth_when_the_store_was_away(sites: Sites) -> None:
-    """East writes at an even rate; it is cut off from the store, goes on for some seconds, and is
-    lost. What TakeEpoch says then is compared with what its disk has."""
-    stop = threading.Event()
+    """East writes at an even rate; it is cut off from the store, goes on for some seconds with all
+    but its sends, and is lost. What TakeEpoch says then is compared with what its disk has."""
+    stop, away = threading.Event(), threading.Event()
 
     def write() -> None:
         seed, began = 10, time.monotonic()
         while not stop.is_set():
-            sites.write("east", 17, seed)
+            sites.write("east", 17, seed, without=SENDING if away.is_set() else ())
             seed += 1
             time.sleep(max(0.0, began + (seed - 10) * 0.1 - time.monotonic()))
 
@@ -272,6 +274,7 @@ def test_the_estimate_is_right_within_a_tenth_when_the_store_was_away(sites: Sit
         with sites.sealing("east"):
             time.sleep(6)
         sites.beat("east")
+        away.set()
         time.sleep(6)
     finally:
         stop.set()
