@@ -24,7 +24,6 @@ from demo.steps import StepFailed, looks
 
 SLOT = "push-box"
 _PATIENCE_SECONDS = 1.0
-#: From one question to the next, unless the answer takes longer.
 _EVERY_SECONDS = 0.04
 #: Sends come due so far apart.
 SPACING_SECONDS = 0.1
@@ -61,10 +60,11 @@ def longest(moments: Sequence[float]) -> float:
 
 
 @contextmanager
-def asking(doors: Sequence[Door]) -> Iterator[Asked]:
-    """A caller asks for decisions, for the time of the block; the first door is asked first."""
+def asking(doors: Sequence[Door], *, every: float = _EVERY_SECONDS) -> Iterator[Asked]:
+    """A caller asks for decisions, for the time of the block, each `every` seconds unless an answer
+    takes longer; the first door is asked first."""
     asked, ending = Asked(), threading.Event()
-    thread = threading.Thread(target=_ask, args=(doors, asked, ending))
+    thread = threading.Thread(target=_ask, args=(doors, every, asked, ending))
     thread.start()
     try:
         yield asked
@@ -73,13 +73,13 @@ def asking(doors: Sequence[Door]) -> Iterator[Asked]:
         thread.join()
 
 
-def _ask(doors: Sequence[Door], asked: Asked, ending: threading.Event) -> None:
+def _ask(doors: Sequence[Door], every: float, asked: Asked, ending: threading.Event) -> None:
     place, due = 0, time.monotonic()
     with httpx.Client(timeout=_PATIENCE_SECONDS) as client:
         for number in itertools.count(_FIRST_CUSTOMER):
             if ending.wait(max(0.0, due - time.monotonic())):
                 return
-            due = max(time.monotonic(), due + _EVERY_SECONDS)
+            due = max(time.monotonic(), due + every)
             door = doors[place]
             customer = str(_FIRST_CUSTOMER + number % 20_000)
             try:

@@ -102,12 +102,14 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
         since, door = sites.sending(900), sites.door_of(sites.east)
         with (
             ExitStack() as cut,
-            callers.asking([sites.door]),
+            callers.asking([sites.door], every=0.1),
             events.reporting(door) as reported,
         ):
-            until(lambda: clock() > since + 35, seconds=60, what="a rate that can be seen")
+            began = clock()
+            until(lambda: clock() > began + 35, seconds=60, what="a rate that can be seen")
             cut.enter_context(sites.cut(sites.east))
-            until(lambda: clock() > since + 35 + UNSHIPPED_SECONDS, what="rows to be lost")
+            cut_at = clock()
+            until(lambda: clock() > cut_at + UNSHIPPED_SECONDS, what="rows to be lost")
             at = story.kill(sites.east)
             ended = sites.fail_over(sites.west, at)
         # Senders report again what they do not know to be taken, or all of it.
