@@ -24,7 +24,7 @@ from wayfare_operator.recovery.steps.route import NOBODY
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
 
 STRANDED_SENDS, STRANDED_EVENTS = 1_000, 9_000
-UNSHIPPED_SECONDS = 8
+UNSHIPPED_SECONDS = 6
 """Less than the lease: sends go on until the site is lost, though nothing is shipped."""
 LAPSE_SECONDS = 12.0
 """The plan's lease."""
