@@ -57,7 +57,7 @@ class Reported:
 def report(door: Door, count: int) -> Reported:
     """So many at once, each committed."""
     reported = Reported(f"at-once-{secrets.token_hex(4)}")
-    reported.committed.update(f"one-{number}" for number in range(count))
+    reported.committed.update(f"{reported.name}-{number}" for number in range(count))
     assert report_again(door, reported) == set()
     return reported
 
@@ -88,7 +88,7 @@ def _report(
     with httpx.Client(timeout=2) as client:
         while not ending.wait(max(0.0, due - time.monotonic())):
             due, number = max(time.monotonic(), due + every), number + 1
-            client_id = f"{ack}-{number}"
+            client_id = f"{reported.name}-{ack}-{number}"
             try:
                 said = _post(client, door, [reported.event(client_id)], ack=ack)["ack"]
             except httpx.HTTPError:

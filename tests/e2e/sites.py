@@ -92,6 +92,19 @@ class Sites:
         callers.wait_sent(since, 20)
         return since
 
+    def wait_idle(self, *, seconds: float = 400) -> None:
+        """Until nothing that was planned before waits to be sent from east."""
+
+        def waiting() -> int:
+            found = self.east.kubectl(
+                *("-n", NAMESPACE, "exec", f"deploy/{ENGINE}-worker", "-c", "worker", "--"),
+                *("wayfare", "sends", "status", "--json"),
+            )
+            told = json.loads(found)
+            return int(told.get("planned", 0)) + int(told.get("in_doubt", 0))
+
+        until(lambda: not waiting(), seconds=seconds, what="nothing waits", every=3.0)
+
     def arrivals(self, since: float) -> list[Arrival]:
         """All that came to the receiver outside."""
         return outside.arrivals(since, self.steps)

@@ -99,6 +99,8 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
             what="the standby follows",
             every=1.0,
         )
+        # What is left of sends before would end in the middle, and with it an even rate.
+        sites.wait_idle()
         since, door = sites.sending(900), sites.door_of(sites.east)
         with (
             ExitStack() as cut,
