@@ -85,7 +85,7 @@ def _report(
     door: Door, reported: Reported, ending: threading.Event, ack: str, every: float
 ) -> None:
     number, due = 0, time.monotonic()
-    with httpx.Client(timeout=2) as client:
+    with httpx.Client(timeout=3) as client:
         while not ending.wait(max(0.0, due - time.monotonic())):
             due, number = max(time.monotonic(), due + every), number + 1
             client_id = f"{reported.name}-{ack}-{number}"
@@ -101,7 +101,7 @@ def _post(
 ) -> dict[str, Any]:
     answer = client.post(
         f"{door.url}/v1/events",
-        params={"ack": ack, "wait": 1},
+        params={"ack": ack, "wait": 2},
         json=events,
         headers={"Authorization": f"Bearer {door.key}"},
     )
