@@ -8,6 +8,7 @@ Switchover whose other site is not there stays one, and fails.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from wayfare_engine.objectstore import marker
@@ -29,6 +30,9 @@ OWN_BEACON_SECONDS = 15.0
 STALE_SECONDS = 15.0
 """A site that says nothing new for this long, or for the lease's TTL if that is longer, is not
 known to be healthy: beacons and beats come every five seconds."""
+
+_WHOLE_SECOND = timedelta(seconds=1)
+"""An object's time of creation is told so."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +205,8 @@ def _figures(step: StepContext, grounds: Grounds) -> dict[str, Any]:
     if step.kind is RunKind.FAILOVER:
         if step.run.fault_at is not None:
             start, source = step.run.fault_at, "FaultAt"
-        elif grounds.beat is not None and grounds.beat.at < step.run.at:
-            start, source = grounds.beat.at, "LastBeat"
+        elif grounds.beat is not None and grounds.beat.at < step.run.at + _WHOLE_SECOND:
+            start, source = min(grounds.beat.at, step.run.at), "LastBeat"
     return {
         "from": source,
         "fromAt": start.isoformat(),
