@@ -145,9 +145,8 @@ def row(site: str, epoch: int, text: str) -> LedgerRow:
     )
 
 
-def test_every_chain_of_a_lower_epoch_is_closed_with_what_it_holds(
-    dsn: str, store: ObjectStore
-) -> None:
+def hold_and_seal(dsn: str, store: ObjectStore) -> None:
+    """East holds epoch 1 and has a segment of one row."""
     hold(store)
     with psycopg.connect(dsn) as connection:
         append_rows(connection, [row("east", 1, "sealed")])
@@ -155,6 +154,12 @@ def test_every_chain_of_a_lower_epoch_is_closed_with_what_it_holds(
     while not sealer.seal_once():
         pass
     sealer.close()
+
+
+def test_every_chain_of_a_lower_epoch_is_closed_with_what_it_holds(
+    dsn: str, store: ObjectStore
+) -> None:
+    hold_and_seal(dsn, store)
     step = taking(dsn, store, Boottime())
     step.take()
     assert step.closed == [("east", 1)]
@@ -170,13 +175,7 @@ def test_every_chain_of_a_lower_epoch_is_closed_with_what_it_holds(
 def test_an_epoch_is_not_taken_whose_older_chain_could_not_be_ended(
     dsn: str, store: ObjectStore
 ) -> None:
-    hold(store)
-    with psycopg.connect(dsn) as connection:
-        append_rows(connection, [row("east", 1, "sealed")])
-    sealer = Sealer(dsn, store, plan=PLAN, site="east", epoch=1, clock=lambda: AT)
-    while not sealer.seal_once():
-        pass
-    sealer.close()
+    hold_and_seal(dsn, store)
     last = last_object(store, "east", 1)
     assert last is not None
     whole = store.get(last.path)

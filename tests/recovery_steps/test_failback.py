@@ -133,14 +133,7 @@ def test_what_an_earlier_failback_put_back_is_not_told_as_lost_again(sites: Site
     sites.end(fail_over(sites, lose_east(sites)))
     sites.restore("east")
     give_back(sites)
-    sites.write("east", 40, 8)
-    sites.seal("east")
-    sites.write("east", 7, 9)
-    beat = sites.beat("east", writer="another")
-    sites.lose("east")
-    sites.end(fail_over(sites, beat.at))
-    sites.restore("east")
-    recovered, reconciled = give_back(sites)
+    recovered, reconciled = lost_and_given_back(sites, 7)
     assert recovered.figures["rows"] == 7
     rpo = recovered.figures["rpo"]
     assert (rpo["rows"], rpo["estimated"]) == (7, 7)
@@ -155,14 +148,7 @@ def test_what_was_answered_late_around_a_planned_move_is_not_told_as_lost(sites:
     # After the move has looked for such rows.
     put_aside(sites, 7)
     hand_over(sites, "west", "east")
-    sites.write("east", 40, 8)
-    sites.seal("east")
-    sites.write("east", 5, 9)
-    beat = sites.beat("east", writer="another")
-    sites.lose("east")
-    sites.end(fail_over(sites, beat.at))
-    sites.restore("east")
-    recovered, reconciled = give_back(sites)
+    recovered, reconciled = lost_and_given_back(sites, 5)
     rpo = recovered.figures["rpo"]
     assert (rpo["rows"], rpo["estimated"], rpo["answeredLate"]) == (5, 5, 7)
     assert recovered.figures["rows"] == 12
@@ -198,6 +184,18 @@ def test_a_site_that_was_cut_off_as_it_sealed_seals_again_when_it_acts(
     sites.seal("east")
     catch_up(spare, sites.store, plan=PLAN)
     assert tables(sites.dsn("east")) == tables(spare)
+
+
+def lost_and_given_back(sites: Sites, unshipped: int) -> tuple[StepResult, StepResult]:
+    """East is lost with so many rows that it had not shipped, and comes back; see `give_back`."""
+    sites.write("east", 40, 8)
+    sites.seal("east")
+    sites.write("east", unshipped, 9)
+    beat = sites.beat("east", writer="another")
+    sites.lose("east")
+    sites.end(fail_over(sites, beat.at))
+    sites.restore("east")
+    return give_back(sites)
 
 
 def give_back(sites: Sites) -> tuple[StepResult, StepResult]:

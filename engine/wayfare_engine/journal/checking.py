@@ -156,12 +156,14 @@ def newest(
             found = _row(store, chain, int(path[-SEQ_DIGITS:]))
             if found is None:
                 continue
-            watermark = found[0].watermark
-            if within is None or all(
-                seq <= within.get(_chain(name), 0) for name, seq in watermark.items()
-            ):
+            if within is None or is_within(found[0], within):
                 return *found, path
     return None
+
+
+def is_within(body: bodies.Checkpoint, here: Mapping[Chain, int]) -> bool:
+    """Whether these positions are at the checkpoint or further on."""
+    return all(seq <= here.get(_chain(name), 0) for name, seq in body.watermark.items())
 
 
 def _row(store: ObjectStore, chain: Chain, seq: int) -> tuple[bodies.Checkpoint, datetime] | None:

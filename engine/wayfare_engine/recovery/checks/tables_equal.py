@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from wayfare_engine.journal import digesting
-from wayfare_engine.journal.checking import newest
+from wayfare_engine.journal.checking import is_within, newest
 from wayfare_engine.journal.positions import Chain
 from wayfare_engine.projections.digests import Comparison, compare
 from wayfare_engine.recovery.checks.changed_since import ChangedSince, changed_since
@@ -39,7 +39,7 @@ def _ask(at: Looking) -> Found:
     ) as (ours, connection):
         document = ours.document
         here = _positions(document.watermark)
-        found = newest(at.objects, within=here)
+        found = latest if is_within(latest[0], here) else newest(at.objects, within=here)
         if found is None:
             return unknown(
                 f"this database is at {_named(here)}, and the newest checkpoint is of "

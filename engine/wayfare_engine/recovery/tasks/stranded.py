@@ -157,8 +157,9 @@ def _rebuilt(task: Task) -> dict[str, Any]:
 def _exact(task: Task, found: list[Tail]) -> dict[str, Any]:
     """What was lost at the failover, by ids, beside what was estimated then; what was answered late
     around a planned move is not, and stands apart."""
-    late = [tail for tail in found if _handed_over(task, tail)]
-    lost = [tail for tail in found if tail.manifest.rows and tail not in late]
+    some = [tail for tail in found if tail.manifest.rows]
+    late = [tail for tail in some if _handed_over(task, tail)]
+    lost = [tail for tail in some if tail not in late]
     oldest = min((t.manifest.oldest_at for t in lost if t.manifest.oldest_at), default=None)
     newest = max((t.manifest.newest_at for t in lost if t.manifest.newest_at), default=None)
     rows = sum(tail.manifest.rows for tail in lost)
