@@ -4,6 +4,9 @@ PY := .venv/bin/python
 W := .venv/bin/wayfare
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
+# What a program compiles is kept: without it, each of thousands of starts compiles all anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 # make demo CUSTOMERS=FILE   customers from a CSV or Parquet file instead of the generator
 # make demo CLUSTER=KUBECONFIG LOAD='kind load docker-image'   any other cluster instead of the lab
 CUSTOMERS ?=

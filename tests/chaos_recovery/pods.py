@@ -19,7 +19,7 @@ from wayfare_engine.lease.beats import BeatWriter
 from wayfare_engine.ledger.standing import stand
 from wayfare_engine.worker.beating import figures
 
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.5
 
 
 class Pods:
@@ -28,6 +28,7 @@ class Pods:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._writers: dict[tuple[str, int], BeatWriter] = {}
+        self._connections: dict[str, psycopg.Connection[Any]] = {}
         self._looked = 0.0
         self.gone: set[str] = set()
 
@@ -38,14 +39,21 @@ class Pods:
         for site in SITES:
             if site not in self.gone:
                 # A database that is away keeps what runs there waiting.
-                with (
-                    contextlib.suppress(psycopg.OperationalError),
-                    psycopg.connect(
-                        self._run.dsn(site), autocommit=True, connect_timeout=2
-                    ) as connection,
-                ):
-                    self._look(site, connection)
+                with contextlib.suppress(psycopg.OperationalError):
+                    self._look(site, self._connected(site))
         self._looked = time.monotonic()
+
+    def end(self) -> None:
+        """Start nothing more."""
+        for connection in self._connections.values():
+            connection.close()
+
+    def _connected(self, site: str) -> psycopg.Connection[Any]:
+        found = self._connections.get(site)
+        if found is None or found.closed:
+            found = psycopg.connect(self._run.dsn(site), autocommit=True, connect_timeout=2)
+            self._connections[site] = found
+        return found
 
     def _look(self, site: str, connection: psycopg.Connection[Any]) -> None:
         at = stand(connection)
@@ -55,7 +63,7 @@ class Pods:
         self._keep(site, "sender-1", at.epoch, acts)
         self._keep(site, "writer", at.epoch, acts and at.sends)
         if acts:
-            self._beat(site, at.epoch, connection)
+            self._beat(site, at.epoch)
 
     def _keep(self, site: str, name: str, epoch: int, wanted: bool) -> None:
         process = self._run.processes.get((site, name))
@@ -65,16 +73,15 @@ class Pods:
         elif process is None or not process.alive or process.settings.epoch != epoch:
             self._run.start(site, name, epoch=epoch)
 
-    def _beat(self, site: str, epoch: int, connection: psycopg.Connection[Any]) -> None:
+    def _beat(self, site: str, epoch: int) -> None:
         if (site, epoch) not in self._writers:
             self._writers[site, epoch] = BeatWriter(
                 self._run.store,
                 plan=self._run.plan,
                 site=site,
                 epoch=epoch,
-                figures=lambda: figures(self._connection, site, epoch),
+                figures=lambda: figures(self._connected(site), site, epoch),
                 now=now,
                 writer=f"pod-of-{site}",
             )
-        self._connection = connection
         self._writers[site, epoch].beat()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos_recovery.play import Player
+from tests.harness.site import Pace
 from tests.harness.sites import SITES, TwoSites, two_sites
 from tests.operator.conftest import Cluster
 from tests.operator.recovery.place import ENGINE, Place, placed
@@ -19,8 +20,10 @@ from tests.servers.control import ControlApi, control_api
 from tests.servers.operating import operating
 from tests.servers.operator import grant
 
-PAUSE = 0.15
-"""Seconds between two writes of the acting site: something is in flight whenever one fails."""
+SLOW = Pace(write=0.15, seal=0.2, send=0.1, obey=0.1)
+"""Slow enough for two sites with all that runs beside them, and something is in flight whenever one
+fails."""
+POLLS = {"WAYFARE_RECOVERY_POLL_SECONDS": "0.5", "WAYFARE_RECOVERY_IDLE_POLL_SECONDS": "1"}
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Stage:
         namespace = f"seed-{seed}-{next(self._numbers)}"
         plan = f"{namespace}.{ENGINE}"
         with ExitStack() as stack:
-            run = stack.enter_context(self.sites.run(folder, seed=seed, plan=plan, pause=PAUSE))
+            run = stack.enter_context(self.sites.run(folder, seed=seed, plan=plan, pace=SLOW))
             places, operators = {}, {}
             for site in SITES:
                 (folder / site).mkdir()
@@ -63,11 +66,13 @@ class Stage:
                 }
                 stack.enter_context(placed(place))
                 stack.enter_context(singing(Canaries(cluster.server, cluster.namespace)))
-                operator = place.operator(folder / site / "operator", **way)
+                operator = place.operator(folder / site / "operator", **way, **POLLS)
                 stack.enter_context(operating(operator))
                 place.make_engine()
                 places[site], operators[site] = place, operator
-            yield Player(run, places, operators)
+            player = Player(run, places, operators)
+            stack.callback(player.pods.end)
+            yield player
 
 
 @contextlib.contextmanager

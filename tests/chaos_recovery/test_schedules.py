@@ -14,7 +14,7 @@ from tests.chaos_recovery.run import run_schedule
 from tests.chaos_recovery.schedule import STORIES, schedule
 from tests.chaos_recovery.stage import Stage, staged
 
-SEEDS = range(1, 9)
+SEEDS = range(1, 21)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ other processor does: two processors of one machine share more than two machines
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -36,6 +37,20 @@ GROWS = {"Job of a run", "Pod of a run"}
 """What each run adds by its nature: the Jobs of runs that are kept, and the pods of these."""
 OF_A_RUN = {"RecoveryRun", "Job"}
 """Kinds of owners."""
+_DATABASES = """
+import json, time, psycopg
+from wayfare_engine.settings import load_settings
+with psycopg.connect(load_settings().direct_dsn, autocommit=True) as connection:
+    seen = []
+    for _ in range(5):
+        seen.append(connection.execute(
+            "SELECT (SELECT count(*) FROM pg_database), count(*) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend'"
+        ).fetchone())
+        time.sleep(1)
+    print(json.dumps([min(each) for each in zip(*seen)]))
+"""
+"""How many databases and connections production's PostgreSQL has at least, for some seconds."""
 KINDS = (
     "jobs,pods,deployments,statefulsets,services,configmaps,secrets,networkpolicies,"
     "persistentvolumeclaims"
@@ -108,27 +123,49 @@ class Rehearsed:
 
 
 def rehearse(sites: Sites, count: int) -> Rehearsed:
-    """So many drills, one after the other. Nothing else should run on the machine."""
+    """So many drills, one after the other, and what callers wait between them and beside a busy
+    loop. Nothing else should run on the machine."""
     found = Rehearsed()
-    since, production = clock(), min(os.sched_getaffinity(0))
+    since, cpus = clock(), sorted(os.sched_getaffinity(0))
     with _apart(sites):
         _wait_asleep(sites)
         for _ in range(count):
-            with _asking(sites.door, production) as window:
+            with _asking(sites.door, cpus[:1]) as window:
                 time.sleep(BETWEEN_SECONDS)
             found.between.append(window)
-            with _busy(max(os.sched_getaffinity(0))), _asking(sites.door, production) as window:
+            with _busy(cpus[-1]), _asking(sites.door, cpus[:1]) as window:
                 time.sleep(BETWEEN_SECONDS)
             found.beside.append(window)
-            with _asking(sites.door, production) as window:
-                ended = sites.run(sites.west, "drill")
-            found.during.append(window)
-            found.seconds.append(story.whole(ended) or 0.0)
-            _wait_asleep(sites)
-            found.left.append(_left(sites))
+            _drill(sites, found, cpus[:1])
+    _count_sent(sites, found, since)
+    return found
+
+
+def rehearse_beside_others(sites: Sites, count: int) -> Rehearsed:
+    """So many drills, one after the other, on a machine that has other work: what callers waited is
+    of no use for a ratio."""
+    found = Rehearsed()
+    since, cpus = clock(), sorted(os.sched_getaffinity(0))
+    _wait_asleep(sites)
+    for _ in range(count):
+        _drill(sites, found, cpus)
+    _count_sent(sites, found, since)
+    return found
+
+
+def _drill(sites: Sites, found: Rehearsed, cpus: list[int]) -> None:
+    """One drill, while a caller asks production; then what is left of it."""
+    with _asking(sites.door, cpus) as window:
+        ended = sites.run(sites.west, "drill")
+    found.during.append(window)
+    found.seconds.append(story.whole(ended) or 0.0)
+    _wait_asleep(sites)
+    found.left.append(_left(sites))
+
+
+def _count_sent(sites: Sites, found: Rehearsed, since: float) -> None:
     # Production sends meanwhile, and is told apart by its site.
     found.sent = sum(one.site != sites.east.site for one in sites.arrivals(since))
-    return found
 
 
 @contextmanager
@@ -168,12 +205,12 @@ def _burn(cpu: int) -> None:
 
 
 @contextmanager
-def _asking(door: Door, cpu: int) -> Iterator[Window]:
-    """One caller, twenty times a second, on production's processor `cpu`: a process of its own,
-    which nothing that watches the drill keeps waiting."""
+def _asking(door: Door, cpus: list[int]) -> Iterator[Window]:
+    """One caller, twenty times a second, on production's processors: a process of its own, which
+    nothing that watches the drill keeps waiting."""
     window = Window()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_ask, args=(door, cpu, theirs), daemon=True)
+    process = context.Process(target=_ask, args=(door, cpus, theirs), daemon=True)
     process.start()
     try:
         yield window
@@ -185,10 +222,10 @@ def _asking(door: Door, cpu: int) -> Iterator[Window]:
     window.waited.extend(told)
 
 
-def _ask(door: Door, cpu: int, pipe: Connection) -> None:
+def _ask(door: Door, cpus: list[int], pipe: Connection) -> None:
     """Until something comes through the pipe; then what each answer took, in ms, or what was
     answered instead."""
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, cpus)
     waited: list[float] = []
     with httpx.Client(timeout=10) as client:
         for number in range(1, 1_000_000):
@@ -212,8 +249,8 @@ def _wait_asleep(sites: Sites) -> None:
 
 
 def _left(sites: Sites) -> Counter[str]:
-    """How many objects of each kind the standby's site has, those of kept runs left out, and the
-    folders of the store."""
+    """How many objects of each kind the standby's site has, those of kept runs left out, the
+    folders of the store, and production's databases and connections."""
     found: Counter[str] = Counter()
     for item in sites.west.get("-n", NAMESPACE, KINDS)["items"]:
         owners = {each["kind"] for each in item["metadata"].get("ownerReferences", ())}
@@ -221,6 +258,9 @@ def _left(sites: Sites) -> Counter[str]:
     store = open_store(f"s3://{sites.vault.bucket}/{ENGINE}", options=sites.vault.here)
     # What a drill keeps in the store is below a folder of its own.
     found.update(f"store: {top}" for top in store.folders(""))
+    worker = ("-n", NAMESPACE, "exec", f"deploy/{ENGINE}-worker", "-c", "worker", "--")
+    counted = json.loads(sites.east.kubectl(*worker, "python", "-c", _DATABASES))
+    found.update(dict(zip(("database", "connection"), counted, strict=True)))
     return found
 
 

@@ -68,9 +68,23 @@ Broken = Literal["", "journal", "window", "dedupe", "key"]
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How often the processes of a site do something, in seconds: a writer writes, a sealer seals,
+    a sender looks for what is due, and whether it may still send."""
+
+    write: float = 0.02
+    seal: float = 0.04
+    send: float = 0.03
+    obey: float = 0.05
+
+
+FAST = Pace()
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a process is told. Times in seconds; `hosts` are the receivers' addresses by class;
-    `jump` is how wrong a writer's wall clock is, `pause` how long it waits between two writes."""
+    `jump` is how wrong a writer's wall clock is."""
 
     site: str
     dsn: str
@@ -86,7 +100,7 @@ class Settings:
     broken: Broken = ""
     jump: float = 0.0
     plan: str = PLAN
-    pause: float = 0.02
+    pace: Pace = FAST
 
     @property
     def terms(self) -> Terms:
@@ -179,7 +193,7 @@ def writer(settings: Settings, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 with psycopg.connect(settings.dsn, autocommit=True) as connection:
-                    while not stop.wait(settings.pause):
+                    while not stop.wait(settings.pace.write):
                         number += 1
                         _write_some(settings, connection, dice, number, file)
             except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -252,7 +266,7 @@ def sealer(settings: Settings, stop: threading.Event) -> None:
         plan=settings.plan,
         site=settings.site,
         clock=now,
-        seconds=0.04,
+        seconds=settings.pace.seal,
         max_rows=500,
     ).run(stop)
 
@@ -278,7 +292,7 @@ def sender(settings: Settings, stop: threading.Event) -> None:
         window=settings.terms.carried,
         boottime=boottime,
         checks=[CAP],
-        poll_seconds=0.03,
+        poll_seconds=settings.pace.send,
         balance_seconds=0.2,
     )
     noted, over = threading.Event(), threading.Event()
@@ -301,13 +315,13 @@ def _obey_standing(
     """Note that this process sends, and in a planned move let what is under way end, and say so.
     When the move was given up the process ends: another one begins anew."""
     name, drained = f"{settings.site}-sender", False
-    while not stop.wait(0.05):
+    while not stop.wait(settings.pace.obey):
         try:
             with psycopg.connect(settings.dsn, autocommit=True) as connection:
                 if not noted.is_set():
                     quiesce.sending(connection, name, settings.epoch)
                     noted.set()
-                while not stop.wait(0.05):
+                while not stop.wait(settings.pace.obey):
                     present = stand(connection)
                     if present.held and present.state is State.QUIESCING:
                         worker.drain()

@@ -14,12 +14,13 @@ import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import psycopg
 
 from tests.harness.processes import SiteProcess
-from tests.harness.site import PLAN, Broken, Role, Settings
+from tests.harness.site import FAST, PLAN, Broken, Pace, Role, Settings
 from tests.servers.emptying import empty, remember
 from tests.servers.faultstore import FaultStore, running_faults
 from tests.servers.objects import ObjectServer, running_objects
@@ -60,10 +61,10 @@ class TwoSites:
         seed: int = 0,
         broken: Broken = "",
         plan: str = PLAN,
-        pause: float = 0.02,
+        pace: Pace = FAST,
     ) -> Iterator[Run]:
         """Emptied servers, and processes that are all gone afterwards. `broken` is a safeguard
-        that is taken out; `pause`: seconds between two writes of a writer."""
+        that is taken out; `pace`: how often the processes do something."""
         for server in (*self.postgresql.values(), self.spare):
             server.start_again()
             empty(server.dsn)
@@ -76,7 +77,7 @@ class TwoSites:
             limit = 60.0 if broken == "window" else settings.hand_over
             receivers = stack.enter_context(running_receivers(folder / "receivers", limit=limit))
             url = self.objects.url()
-            run = Run(self, folder, seed, faults, receivers, url, broken, plan, pause)
+            run = Run(self, folder, seed, faults, receivers, url, broken, plan, pace)
             claim(run.store, plan)
             try:
                 yield run
@@ -96,11 +97,11 @@ class Run:
     store_url: str
     broken: Broken = ""
     plan: str = PLAN
-    pause: float = 0.02
+    pace: Pace = FAST
     processes: dict[tuple[str, str], SiteProcess] = field(default_factory=dict)
     _started: int = 0
 
-    @property
+    @cached_property
     def store(self) -> ObjectStore:
         """The store, past all faults."""
         return open_store(self.store_url, options=self.sites.objects.options)
@@ -135,7 +136,7 @@ class Run:
             epoch=epoch,
             broken=self.broken,
             plan=self.plan,
-            pause=self.pause,
+            pace=self.pace,
         )
 
     def start(
