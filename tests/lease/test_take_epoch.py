@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import uuid
+from collections import Counter
 from typing import Any
 
 import psycopg
@@ -37,11 +38,23 @@ from wayfare_engine.lease.problems import EndDamaged, NotStale, StatementNeeded
 from wayfare_engine.lease.take_epoch import next_epoch, remembered
 from wayfare_engine.ledger import Kind, LedgerRow, append_rows
 from wayfare_engine.ledger.fence import StaleEpoch, site_epoch
-from wayfare_engine.objectstore import ObjectStore, open_store
+from wayfare_engine.objectstore import ObjectStore, open_store, paths
 
 PLAN = "retail"
 TERMS = Terms(ttl=30.0, clock_error=0.001, hand_over=5.0)
 SAID = Statement(text="the site is off", by="ana")
+
+
+class Counting(ObjectStore):
+    """Notes how often each object is read."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(store.url, store._client)
+        self.read: Counter[str] = Counter()
+
+    def get(self, path: str, *, most: int | None = None) -> bytes | None:
+        self.read[path] += 1
+        return super().get(path, most=most)
 
 
 def taking(dsn: str, store: ObjectStore, clock: Boottime, **other: Any) -> TakeEpoch:
@@ -189,6 +202,23 @@ def test_an_epoch_is_not_taken_whose_older_chain_could_not_be_ended(
     assert holder(store, Boottime()).check()
     store.put(last.path, whole)
     assert taking(dsn, store, Boottime()).run().epoch == 2
+
+
+def test_each_older_chain_is_looked_at_once_however_many_there_are(
+    dsn: str, store: ObjectStore
+) -> None:
+    """A takeover does not become slower than it must be with every epoch that was."""
+    hold_and_seal(dsn, store)
+    for epoch in range(2, 8):
+        taking(dsn, store, Boottime(), epoch=epoch).run()
+    counting = Counting(store)
+    step = taking(dsn, counting, Boottime(), epoch=8)
+    step.take()
+    assert len(step.closed) == 7
+    # The newest one is also asked whether it is the newest.
+    assert [counting.read[paths.lease(PLAN, epoch)] for epoch in range(1, 8)] == [1] * 6 + [2]
+    ends = {path: times for path, times in counting.read.items() if path.startswith("journal/")}
+    assert sorted(ends.values()) == [1] * 7, ends
 
 
 def test_a_holder_that_never_sealed_has_a_chain_that_is_closed_too(

@@ -16,8 +16,10 @@ one machine and its clock goes on (`go_on`). That a wait is over is noted in the
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, partial
 from typing import Any
 
 import psycopg
@@ -26,6 +28,7 @@ from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.journal.chain import chains
 from wayfare_engine.journal.closing import close_chain, read_end
 from wayfare_engine.journal.problems import ChainProblem
+from wayfare_engine.journal.segment import Closed
 from wayfare_engine.lease.beats import BeatWatch
 from wayfare_engine.lease.epochs import Lease, Statement, highest, put_acting, read, read_acting
 from wayfare_engine.lease.epochs import take as take_object
@@ -75,6 +78,8 @@ class Stale:
 
 Grounds = Statement | Stale | Quiesced
 Chain = tuple[str, int]
+_READERS = 8
+"""What is read at once of the store: there is a lease and a chain for each epoch that ever was."""
 
 
 def require_site(connection: psycopg.Connection[Any], site: str) -> None:
@@ -154,6 +159,7 @@ class TakeEpoch:
         self._fence = fence
         self._taken_at = 0.0
         self._over = False
+        self._ended: set[Chain] = set()
 
     def run(self, told: Callable[[float], None] = lambda left: None) -> Lease:
         """Take, wait and act. `told` hears how many seconds of the wait are left.
@@ -297,25 +303,46 @@ class TakeEpoch:
         # planned move they have just been applied, and nobody sends meanwhile.
         if isinstance(self._grounds, Quiesced):
             return
-        for site, epoch in self._lower():
+        for chain, end in self._look_at_ends(self._lower()).items():
             try:
-                read_end(self._store, site, epoch)
+                self._note_end(chain, end)
             except ChainProblem as problem:
+                site, epoch = chain
                 raise EndDamaged(self.epoch, f"{site}/{epoch}", str(problem)) from None
+
+    def _look_at_ends(self, of: list[Chain]) -> dict[Chain, Future[bool]]:
+        """Whether each is closed, or why that cannot be told."""
+
+        def ended(chain: Chain) -> bool:
+            return isinstance(read_end(self._store, *chain), Closed)
+
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="end") as pool:
+            return {chain: pool.submit(ended, chain) for chain in of}
+
+    def _note_end(self, chain: Chain, end: Future[bool]) -> None:
+        # What is closed stays so.
+        if end.result():
+            self._ended.add(chain)
 
     def _lower(self) -> list[Chain]:
         # A holder that sealed nothing yet has a chain too: its first segment must find it closed.
-        lower = set(chains(self._store))
-        for epoch in range(1, self.epoch):
-            lease = read(self._store, self.plan, epoch)
-            if lease is not None:
-                lower.add((lease.site, epoch))
-        return sorted(chain for chain in lower if chain[1] < self.epoch)
+        lower = {chain for chain in chains(self._store) if chain[1] < self.epoch}
+        return sorted(lower | self._holders)
+
+    @cached_property
+    def _holders(self) -> set[Chain]:
+        """Who held each lower epoch; no such lease changes any more."""
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="lease") as pool:
+            found = pool.map(partial(read, self._store, self.plan), range(1, self.epoch))
+            return {(lease.site, lease.epoch) for lease in found if lease is not None}
 
     def _close_chains(self) -> None:
         self.closed = self._lower()
         _before_close()
-        for site, epoch in self.closed:
+        left = [chain for chain in self.closed if chain not in self._ended]
+        for chain, end in self._look_at_ends(left).items():
+            self._note_end(chain, end)
+        for site, epoch in [chain for chain in left if chain not in self._ended]:
             self._fence(self._connection)
             close_chain(self._store, site, epoch, plan=self.plan, by=self.epoch, clock=self._now)
             _closed_one()
