@@ -33,6 +33,7 @@ from demo.cluster import (
     load_image,
 )
 from demo.customers import write as write_customers
+from demo.failing import keep_what_there_is
 from demo.keys import make_key
 from demo.process import JOURNEY, NODE, run_as_process
 from demo.reach import engine_url
@@ -57,9 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         result, by_slot, kubeconfig = _run(arguments, steps)
     except StepFailed as failed:
         console.print(f"\n{steps.current}: failed. {failed}", markup=False, style="red")
+        keep_what_there_is(steps)
         if failed.look:
             console.print(f"Look at: {failed.look}", markup=False)
-        console.print(f"Every command and what it said: {steps.log}", markup=False)
+        console.print(
+            f"Every command and what it said, and the sites' logs: {steps.log}", markup=False
+        )
         console.print("`make demo-down` removes what there is; running it again is safe.")
         return 3 if failed.lacking else 1
     except KeyboardInterrupt:

@@ -2,8 +2,9 @@
 
 Each site is kept on a processor of its own, as two machines would be; the caller shares
 production's, and the vault and whoever watches the drill the other one. Latencies of a drill are
-held against those of the time just before it. Beside them stands what a plain busy loop on the
-other processor does: two processors of one machine share more than two machines do.
+held against those of the time just before it. Beside them stands what work on the other processor
+does that has nothing to do with Wayfare, a busy loop and programs that start: two processors of one
+machine share more than two machines do.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -76,11 +78,11 @@ class Window:
 
 @dataclass
 class Rehearsed:
-    """Windows between and during drills, and beside a busy loop; what there was of each kind after
-    each drill."""
+    """Windows between and during drills, and beside each kind of other work; what there was of each
+    kind of object after each drill."""
 
     between: list[Window] = field(default_factory=list)
-    beside: list[Window] = field(default_factory=list)
+    beside: dict[str, list[Window]] = field(default_factory=dict)
     during: list[Window] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     left: list[Counter[str]] = field(default_factory=list)
@@ -112,9 +114,9 @@ class Rehearsed:
             for each in pair
         ]
         beside = ""
-        if self.beside:
-            floor = [f"{self.ratio(which, self.beside):.2f}" for which in ("p50", "p99")]
-            beside = f", beside a busy loop {' and '.join(floor)}"
+        for work, windows in self.beside.items():
+            floor = [f"{self.ratio(which, windows):.2f}" for which in ("p50", "p99")]
+            beside += f", beside {work} {' and '.join(floor)}"
         return (
             f"{len(self.seconds)} drills of {statistics.median(self.seconds):.0f} s; p50/p99 ms "
             f"between and during: {' '.join(shown)}; ratios {self.ratio('p50'):.2f} and "
@@ -123,8 +125,8 @@ class Rehearsed:
 
 
 def rehearse(sites: Sites, count: int) -> Rehearsed:
-    """So many drills, one after the other, and what callers wait between them and beside a busy
-    loop. Nothing else should run on the machine."""
+    """So many drills, one after the other; what callers wait between them, and beside other work.
+    Nothing else should run on the machine."""
     found = Rehearsed()
     since, cpus = clock(), sorted(os.sched_getaffinity(0))
     with _apart(sites):
@@ -133,9 +135,10 @@ def rehearse(sites: Sites, count: int) -> Rehearsed:
             with _asking(sites.door, cpus[:1]) as window:
                 time.sleep(BETWEEN_SECONDS)
             found.between.append(window)
-            with _busy(cpus[-1]), _asking(sites.door, cpus[:1]) as window:
-                time.sleep(BETWEEN_SECONDS)
-            found.beside.append(window)
+            for name, work in OTHER_WORK.items():
+                with _working(work, cpus[-1]), _asking(sites.door, cpus[:1]) as window:
+                    time.sleep(BETWEEN_SECONDS)
+                found.beside.setdefault(name, []).append(window)
             _drill(sites, found, cpus[:1])
     _count_sent(sites, found, since)
     return found
@@ -185,9 +188,9 @@ def _apart(sites: Sites) -> Iterator[None]:
 
 
 @contextmanager
-def _busy(cpu: int) -> Iterator[None]:
-    """A process that does nothing but go through memory, on this processor."""
-    process = context.Process(target=_burn, args=(cpu,), daemon=True)
+def _working(work: Callable[[], None], cpu: int) -> Iterator[None]:
+    """A process that does nothing but this, on this processor."""
+    process = context.Process(target=_work, args=(work, cpu), daemon=True)
     process.start()
     try:
         yield
@@ -196,12 +199,24 @@ def _busy(cpu: int) -> Iterator[None]:
         process.join(20)
 
 
-def _burn(cpu: int) -> None:
+def _work(work: Callable[[], None], cpu: int) -> None:
     os.sched_setaffinity(0, {cpu})
+    work()
+
+
+def _go_through_memory() -> None:
     page, memory = os.sysconf("SC_PAGE_SIZE"), bytearray(64 << 20)
     while True:
         for place in range(0, len(memory), page):
             memory[place] ^= 1
+
+
+def _start_programs() -> None:
+    while True:
+        subprocess.run([sys.executable, "-c", "import pyarrow, psycopg"], check=False)
+
+
+OTHER_WORK = {"a busy loop": _go_through_memory, "programs that start": _start_programs}
 
 
 @contextmanager

@@ -24,6 +24,10 @@ from wayfare_engine.customers import applying  # noqa: F401
 from wayfare_engine.journal import catch_up, sealer, snapshot, status, verify  # noqa: F401
 from wayfare_engine.lease import take_epoch  # noqa: F401
 from wayfare_engine.recovery import report, watching  # noqa: F401
+from wayfare_engine.recovery.tasks import STEPS, attempt, load  # noqa: F401
+
+for _step in STEPS:
+    load(_step)
 
 _OWN = ("WAYFARE_", "AWS_", "AZURE_", "GOOGLE_")
 

@@ -18,6 +18,8 @@ context.set_forkserver_preload(
         "tests.lease.processes",
         "tests.harness.site",
         "tests.harness.sites",
+        "tests.chaos_recovery.invariants",
+        "tests.chaos_recovery.stage",
         "tests.misbehaving.stage",
     ]
 )

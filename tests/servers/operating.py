@@ -15,6 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401 - loaded once, as all below
+import httpcore  # noqa: F401
+import kubernetes.aio.client  # noqa: F401
+
 from tests.servers.apiserver import ApiServer
 from tests.servers.command import clean_environment
 from tests.servers.forking import context

@@ -32,6 +32,8 @@ class Situation:
     window: bool
     catching_up: bool = False
     """The window is not past its catch-up: the stores are enough."""
+    window_at: str = ""
+    """Where the window is, and why its last attempt there failed."""
     run: RunKind | None = None
     run_here: bool = False
     run_step: str | None = None
@@ -75,9 +77,8 @@ def desire(it: Situation) -> Desire:
     if it.mode == "Warm":
         return Desire(True, None, "standby.mode is Warm")
     if it.window:
-        return Desire(
-            True, "window", "a window is open", all_of_it=True, only_stores=it.catching_up
-        )
+        said = "a window is open" + (f", at {it.window_at}" if it.window_at else "")
+        return Desire(True, "window", said, all_of_it=True, only_stores=it.catching_up)
     return Desire(False, None, "standby.mode is Cold, and no window is open")
 
 

@@ -17,7 +17,7 @@ from wayfare_operator.recovery.desire import Role, Situation, role_of
 from wayfare_operator.recovery.lag import Lag, lag_of
 from wayfare_operator.recovery.memory import PlanMemory
 from wayfare_operator.recovery.plan_windows import caught_up
-from wayfare_operator.recovery.record import Stage
+from wayfare_operator.recovery.record import Stage, WindowRecord
 from wayfare_operator.recovery.store_view import StoreView
 from wayfare_operator.recovery.takeover import Estimate, Facts, estimate, lease_wait
 
@@ -102,10 +102,17 @@ def situation(world: World, plan: RecoveryPlan, memory: PlanMemory) -> Situation
         emergency=view is not None and view.phase is Phase.EMERGENCY,
         window=current is not None and current.stage in _WORKING,
         catching_up=current is not None and current.stage in (Stage.WAKE, Stage.CATCH_UP),
+        window_at="" if current is None else _where(current),
         run=run.kind if run is not None else None,
         run_here=run is not None and run.target == site,
         run_step=step,
     )
+
+
+def _where(window: WindowRecord) -> str:
+    if not window.message:
+        return window.stage.value
+    return f"{window.stage.value}, attempt {window.attempt} after: {window.message}"
 
 
 def role(it: Situation) -> Role:

@@ -264,6 +264,11 @@ def test_a_site_is_awake_for_a_reason(
     assert wanted.why
 
 
+def test_a_window_that_does_not_get_on_says_why() -> None:
+    told = "CatchUp, attempt 3 after: the object store is away"
+    assert told in desire(situation(window=True, window_at=told)).why
+
+
 # -- what sleeps ----
 
 
