@@ -37,6 +37,7 @@ from wayfare_engine.store import blobs, customer_base
 from wayfare_engine.store import customers as customers_sql
 from wayfare_engine.store.blob_cache import BlobCache
 from wayfare_engine.store.customers import CustomersVersion, StoredColumn
+from wayfare_engine.store.postgresql import end_with_client
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LOCK = 0x57435553  # "WCUS"
@@ -150,6 +151,7 @@ def open_source(path: Path, delimiter: str | None) -> Source:
 
 @contextmanager
 def _one_at_a_time(connection: Connection[Any]) -> Iterator[None]:
+    end_with_client(connection)
     connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     try:
         yield

@@ -29,7 +29,7 @@ from wayfare_engine.facts.record import REFUSALS
 from wayfare_engine.facts.transaction import Draft, Written, write_async
 from wayfare_engine.ledger import StaleEpoch
 from wayfare_engine.metrics import FactMetrics
-from wayfare_engine.store.postgresql import Away, Opened, patient
+from wayfare_engine.store.postgresql import Away, Opened, end_with_client_async, patient
 
 log = structlog.get_logger(__name__)
 
@@ -292,6 +292,7 @@ class CommittedWriter:
     async def _connect(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+            await end_with_client_async(self._connection)
             if self._opened is not None:
                 await self._opened(self._connection)
         return self._connection

@@ -26,7 +26,7 @@ from wayfare_engine.facts.record import REFUSALS, record_async
 from wayfare_engine.ledger import LedgerRow, StaleEpoch
 from wayfare_engine.ledger.append import BATCH, COPY_SPOOLED, copy_rows, present
 from wayfare_engine.metrics import LedgerMetrics
-from wayfare_engine.store.postgresql import Away, Opened, patient
+from wayfare_engine.store.postgresql import Away, Opened, end_with_client_async, patient
 
 log = structlog.get_logger(__name__)
 
@@ -276,6 +276,7 @@ class LedgerWriter:
     async def _connect(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+            await end_with_client_async(self._connection)
             if self._opened is not None:
                 await self._opened(self._connection)
         return self._connection

@@ -43,6 +43,7 @@ from wayfare_engine.objectstore import ObjectStore, StoreUnavailable
 from wayfare_engine.objectstore.marker import check
 from wayfare_engine.projections import write
 from wayfare_engine.projections.writing import Applied as Outcome
+from wayfare_engine.store.postgresql import patient
 
 log = structlog.get_logger(__name__)
 
@@ -163,7 +164,11 @@ class CatchUp:
         check(store, plan)
         with ExitStack() as stack:
             connection = stack.enter_context(
-                psycopg.connect(dsn, autocommit=True, application_name="wayfare-catch-up")
+                psycopg.connect(
+                    patient(dsn, "wayfare-catch-up"),
+                    autocommit=True,
+                    application_name="wayfare-catch-up",
+                )
             )
             stack.enter_context(positions.only_one(connection, patience=patience))
             # What a crash of PostgreSQL takes back, it takes back together with its position.

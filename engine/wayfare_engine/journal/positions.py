@@ -15,6 +15,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
 from wayfare_engine.errors import SaidToPeople
+from wayfare_engine.store.postgresql import end_with_client
 
 _LOCK = 0x57464355  # "WFCU"
 
@@ -65,6 +66,7 @@ def only_one(connection: Connection[Any], *, patience: float = 0.0) -> Iterator[
 
     Raises AlreadyRunning.
     """
+    end_with_client(connection)
     if not _locked(connection, patience):
         holder = connection.execute(
             "SELECT l.pid, a.application_name FROM pg_locks l LEFT JOIN pg_stat_activity a "

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from wayfare_engine.journal.snapshot_tables import BESIDE, empty, tables
 from wayfare_engine.journal.snapshots import usable
 from wayfare_engine.ledger.fence import saw_epoch
 from wayfare_engine.objectstore import ObjectStore, paths
-from wayfare_engine.store.postgresql import patient
+from wayfare_engine.store.postgresql import end_with_client, patient
 
 log = structlog.get_logger(__name__)
 
@@ -169,7 +170,10 @@ def _all_tables(
         if ended.is_set():
             return
         dsn_here = patient(dsn, "wayfare-restore")
-        with psycopg.connect(dsn_here, autocommit=True) as connection, connection.transaction():
+        with ExitStack() as stack:
+            connection = stack.enter_context(psycopg.connect(dsn_here, autocommit=True))
+            end_with_client(connection)
+            stack.enter_context(connection.transaction())
             connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
             # The other connections have the other cores.
             connection.execute("SET LOCAL max_parallel_maintenance_workers = 0")

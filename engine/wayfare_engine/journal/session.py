@@ -11,16 +11,9 @@ import psycopg
 from psycopg import Connection
 
 from wayfare_engine.errors import MISSING, SaidToPeople
-from wayfare_engine.store.postgresql import patient
+from wayfare_engine.store.postgresql import end_with_client, patient
 
 _LOCK = (0x57465345, 1)  # "WFSE"
-#: The server ends a session whose client is gone after 3 + 2 · 3 = 9 s, and with it the lock.
-_SERVER_NOTICES = {
-    "tcp_keepalives_idle": "3",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "9000",
-}
 
 
 @dataclass(eq=False)
@@ -52,10 +45,7 @@ def open_session(dsn: str) -> Connection[Any] | None:
     """
     connection = psycopg.connect(patient(dsn, "wayfare-sealer"), autocommit=True)
     try:
-        for name, value in _SERVER_NOTICES.items():
-            # Not settable on a Unix socket, where the kernel tells at once.
-            with contextlib.suppress(psycopg.errors.InvalidParameterValue):
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        end_with_client(connection)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET DateStyle = 'ISO'")
         require_direct(connection, "sealing")

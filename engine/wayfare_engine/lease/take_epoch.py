@@ -16,7 +16,7 @@ one machine and its clock goes on (`go_on`). That a wait is over is noted in the
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -311,13 +311,17 @@ class TakeEpoch:
                 raise EndDamaged(self.epoch, f"{site}/{epoch}", str(problem)) from None
 
     def _look_at_ends(self, of: list[Chain]) -> dict[Chain, Future[bool]]:
-        """Whether each is closed, or why that cannot be told."""
+        """Whether each is closed, or why that cannot be told; after the first of these no further
+        one is looked at."""
 
         def ended(chain: Chain) -> bool:
             return isinstance(read_end(self._store, *chain), Closed)
 
         with ThreadPoolExecutor(_READERS, thread_name_prefix="end") as pool:
-            return {chain: pool.submit(ended, chain) for chain in of}
+            ends = {chain: pool.submit(ended, chain) for chain in of}
+            wait(ends.values(), return_when=FIRST_EXCEPTION)
+            pool.shutdown(cancel_futures=True)
+        return {chain: end for chain, end in ends.items() if not end.cancelled()}
 
     def _note_end(self, chain: Chain, end: Future[bool]) -> None:
         # What is closed stays so.

@@ -14,6 +14,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from wayfare_engine.store.postgresql import end_with_client
+
 PARTITIONS = 64
 _PARTITION_LOCK = 0x574F5054  # "WOPT"
 _WORKER_LOCK = 0x574F574B  # "WOWK"
@@ -26,6 +28,7 @@ class Partitions:
         self._session = session
         self._boottime = boottime
         self._held: dict[int, float] = {}
+        end_with_client(session)
         session.execute("SELECT pg_advisory_lock_shared(%s, 0)", (_WORKER_LOCK,))
 
     @property

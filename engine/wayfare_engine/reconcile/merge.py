@@ -31,6 +31,7 @@ from wayfare_engine.reconcile.keys import StateKey, state_key
 from wayfare_engine.reconcile.problems import MergeRunning, NotCaughtUp, NotRebuilt
 from wayfare_engine.reconcile.rules import RULES, Span, resolve
 from wayfare_engine.reconcile.tail import StrandedRow, Tail, rows
+from wayfare_engine.store.postgresql import end_with_client
 
 _deciding = crash_point("reconcile.merge.deciding", "rows of a tail were read, none is decided")
 _decided = crash_point("reconcile.merge.decided", "decisions are written, and not committed")
@@ -257,6 +258,7 @@ def _decisions(connection: Connection[Any], some: Sequence[StrandedRow]) -> dict
 
 @contextmanager
 def _only_one(connection: Connection[Any]) -> Iterator[None]:
+    end_with_client(connection)
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
     if row is None or not row[0]:
         raise MergeRunning

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psycopg
 
+from wayfare_engine.store.postgresql import end_with_client
+
 VERSION_TABLE = "schema_revision"
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x57415946  # "WAYF"
@@ -28,6 +30,7 @@ def migrate(dsn: str) -> str:
     from sqlalchemy.pool import NullPool
 
     with psycopg.connect(dsn, autocommit=True) as gate:
+        end_with_client(gate)
         gate.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         gate.execute("CREATE SCHEMA IF NOT EXISTS wayfare")
         config = Config()

@@ -31,7 +31,7 @@ from wayfare_engine.store import memberships as memberships_sql
 from wayfare_engine.store import plans as plans_sql
 from wayfare_engine.store.blob_cache import BlobCache
 from wayfare_engine.store.memberships import StoredMembership
-from wayfare_engine.store.postgresql import patient
+from wayfare_engine.store.postgresql import end_with_client_async, patient
 from wayfare_engine.worker.state import WorkerState
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,7 @@ class SegmentComputer:
             plan, missing = await self._missing(connection)
             if plan is None or not missing:
                 return 0
+            await end_with_client_async(connection)
             cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,))
             row = await cursor.fetchone()
             if row is None or not row[0]:

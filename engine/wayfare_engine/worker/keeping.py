@@ -26,7 +26,7 @@ from wayfare_engine.journal.snapshots import prune, usable
 from wayfare_engine.metrics import KeepingMetrics
 from wayfare_engine.objectstore import ObjectStore, open_store, paths
 from wayfare_engine.settings import Settings
-from wayfare_engine.store.postgresql import patient
+from wayfare_engine.store.postgresql import end_with_client, patient
 from wayfare_engine.worker.standing import Standing
 
 log = structlog.get_logger(__name__)
@@ -134,6 +134,7 @@ class Keeping:
             return _AGAIN_SECONDS
         store = self._store()
         with psycopg.connect(self._dsn, autocommit=True) as connection:
+            end_with_client(connection)
             row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _LOCK).fetchone()
             if row is None or not row[0]:
                 return interval  # another worker is at it
