@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,15 @@ def lines() -> Iterator[Line]:
             yield Line(name, found)
 
 
+@cache
+def program(group: str) -> Any:
+    """The whole of `wayfare`, as it is for who asks for a command of this group."""
+    return typer.main.get_command(make_app([group]))
+
+
 def command(words: list[str]) -> tuple[Any, list[str]]:
     """The command that the words name, and those that are left. `wayfare a|b` names both."""
-    found: Any = typer.main.get_command(make_app(words[1:]))
-    left = words[1:]
+    found, left = program(words[1] if words[1:] else ""), words[1:]
     while left and hasattr(found, "commands"):
         names = [name for name in re.split(r"[|/]", left[0]) if name]
         missing = [name for name in names if name not in found.commands]
