@@ -346,9 +346,12 @@ class TakeEpoch:
         left = [chain for chain in self.closed if chain not in self._ended]
         for chain, end in self._look_at_ends(left).items():
             self._note_end(chain, end)
-        for site, epoch in [chain for chain in left if chain not in self._ended]:
-            self._fence(self._connection)
-            close_chain(self._store, site, epoch, plan=self.plan, by=self.epoch, clock=self._now)
+        for site, epoch in self.closed:
+            if (site, epoch) not in self._ended:
+                self._fence(self._connection)
+                close_chain(
+                    self._store, site, epoch, plan=self.plan, by=self.epoch, clock=self._now
+                )
             _closed_one()
         self._at_step("Closed")
 
