@@ -11,10 +11,8 @@ _ASKED = (
     ("get", "recoveryplans,recoveryruns", "-n", NAMESPACE, "-o", "yaml"),
     ("logs", "-n", SYSTEM, f"deploy/{RELEASE}-operator", "--tail=500"),
     ("logs", "-n", NAMESPACE, f"deploy/{ENGINE}-worker", "--all-containers", "--tail=200"),
-    *(
-        ("logs", "-n", NAMESPACE, "-l", label, "--prefix", "--tail=200")
-        for label in ("wayfare.dev/recovery-step", "wayfare.dev/recovery-window")
-    ),
+    # Of runs and of windows.
+    ("logs", "-n", NAMESPACE, "-l", "wayfare.dev/recovery-step", "--prefix", "--tail=200"),
 )
 SITES = ("east", "west")
 

@@ -30,14 +30,16 @@ _KEEPALIVE = {
 }
 #: The server ends a session whose client is gone after 3 + 2 · 3 = 9 s. By its own settings it may
 #: be two hours, in which a node that died, or a pod whose last packet was dropped, keeps its locks.
-_SERVER_NOTICES = b"""
-    SELECT set_config('tcp_keepalives_idle', '3', false),
-        set_config('tcp_keepalives_interval', '2', false),
-        set_config('tcp_keepalives_count', '3', false),
-        set_config('tcp_user_timeout', '9000', false)
-"""
-#: What a server on a system without one of these says.
-_UNKNOWN_HERE = psycopg.errors.InvalidParameterValue
+_SERVER_NOTICES = {
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "9000",
+}
+_SET = "SELECT set_config(%s, %s, false)"
+#: What a server says whose system lacks one of these, or that is reached by a Unix socket, whose
+#: kernel tells at once.
+_NOT_SETTABLE = psycopg.errors.InvalidParameterValue
 
 
 def patient(dsn: str, application: str) -> str:
@@ -53,14 +55,16 @@ def patient(dsn: str, application: str) -> str:
 def end_with_client(connection: psycopg.Connection[Any]) -> None:
     """Have the server end this session, and free its locks, soon after its client is gone, even if
     no word of that reaches it. For autocommit connections. Raises psycopg.Error."""
-    with contextlib.suppress(_UNKNOWN_HERE):
-        connection.execute(_SERVER_NOTICES)
+    for setting in _SERVER_NOTICES.items():
+        with contextlib.suppress(_NOT_SETTABLE):
+            connection.execute(_SET, setting)
 
 
 async def end_with_client_async(connection: AsyncConnection[Any]) -> None:
     """`end_with_client`, of an asynchronous connection."""
-    with contextlib.suppress(_UNKNOWN_HERE):
-        await connection.execute(_SERVER_NOTICES)
+    for setting in _SERVER_NOTICES.items():
+        with contextlib.suppress(_NOT_SETTABLE):
+            await connection.execute(_SET, setting)
 
 
 Opened = Callable[[AsyncConnection[Any]], Awaitable[None]]
