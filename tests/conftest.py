@@ -1,11 +1,13 @@
-"""Servers that tests of more than one folder share, one of each for the whole session; and which
-tests share a process."""
+"""Servers that tests of more than one folder share, one of each for the whole session; which tests
+share a process; and what is left out when time is short."""
 
 import signal
 
+from tests.failures_at_once import pytest_configure
 from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.servers.apiserver import apiserver
 from tests.servers.lab import _lab_session, lab, lab_site
+from tests.time_limit import pytest_runtest_setup
 
 # A shell that starts the tests in the background has them ignore SIGINT, and the processes that
 # they start would ignore it with them.
@@ -17,5 +19,7 @@ __all__ = [
     "lab",
     "lab_site",
     "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_setup",
     "pytest_xdist_make_scheduler",
 ]

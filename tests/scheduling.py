@@ -2,7 +2,8 @@
 
 The lab is one for a clone, so all that bring it up are one group. Other folders share servers of
 their own and stay together, too, unless a folder is long: then each of its files is a group. Long
-groups come first, so that no process is left alone with one at the end.
+groups come first, so that no process is left alone with one at the end. What may be left out when
+time is short (time_limit.py) comes last.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-#: Folders whose tests use this clone's lab; one group.
-LAB = ("lab", "e2e")
+#: Folders whose tests use this clone's lab; one group, in this order: tests of the second take it
+#: down.
+LAB = ("e2e", "lab")
 #: Folders that take minutes, whose files share nothing or little: a group a file.
 SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "report", "unit")
 #: Folders in those whose files share servers: a group.
 SHARED = ("operator/plans",)
-#: Groups by how long they take, the longest first; others after them, as they are collected.
-FIRST = ("lab",)
+#: How the name of a file begins whose tests are all marked `more`; each test is a group.
+MORE = "test_more_"
 
 
 def group(nodeid: str) -> str:
     """The group of a test, from its id (`tests/folder/file.py::name`)."""
     parts = nodeid.partition("::")[0].split("/")
     if len(parts) < 3:
+        return nodeid
+    if parts[-1].startswith(MORE):
         return nodeid
     folder = parts[1]
     if folder in LAB:
@@ -46,7 +50,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
     return GroupScheduling(config, log)
 
 
+def place(nodeid: str, *, more: bool) -> tuple[int, int]:
+    """What a test comes after: the lab's, all others, and those of MORE; `more` ones of the lab
+    come before it is taken down."""
+    parts = nodeid.partition("::")[0].split("/")
+    if parts[-1].startswith(MORE):
+        return 2, 0
+    if group(nodeid) == "lab":
+        return 0, 2 * LAB.index(parts[1]) + more
+    return 1, 0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by FIRST; the order within a group stays."""
-    order = {name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: order.get(group(item.nodeid), len(order)))
+    """Sort by place; the order within one stays."""
+    items.sort(key=lambda one: place(one.nodeid, more=one.get_closest_marker("more") is not None))

@@ -1,6 +1,6 @@
 """Seeded schedules of faults over two sites; and that what they look for is found when it is there.
 
-More of them: `make chaos SEED=1 RUNS=300`.
+More of them: test_more_schedules.py, and `make chaos SEED=1 RUNS=300`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.chaos.schedule import Step, schedule
 from tests.harness.site import Broken
 from tests.harness.sites import TwoSites
 
-SEEDS = range(1, 21)
+SEEDS = range(1, 7)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -25,9 +25,10 @@ def test_everything_is_as_promised_after_the_schedule_of_seed(
 
 
 def test_the_same_seed_gives_the_same_schedule() -> None:
-    for seed in SEEDS:
+    seeds = range(1, 21)
+    for seed in seeds:
         assert schedule(seed) == schedule(seed)
-    assert len({str(schedule(seed)) for seed in SEEDS}) == len(SEEDS)
+    assert len({str(schedule(seed)) for seed in seeds}) == len(seeds)
 
 
 def test_every_kind_of_fault_is_drawn() -> None:

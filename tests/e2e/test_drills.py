@@ -8,7 +8,7 @@ from tests.e2e.drills import rehearse_beside_others
 from tests.e2e.sites import Sites
 
 # The first test of the lab waits for the whole demo.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2000)]
+pytestmark = [pytest.mark.e2e, pytest.mark.more, pytest.mark.timeout(2000)]
 
 
 def test_drills_back_to_back_leave_nothing_and_send_nothing(sites: Sites) -> None:

@@ -1,0 +1,34 @@
+"""What is left out when the time for the tests is over.
+
+On a slow machine not every test of a kind may fit. Those marked `more` show once more what others
+of their kind show: none of them begins after WAYFARE_TEST_MINUTES. Each is then counted as skipped,
+with its reason, at the end of the run. Without that variable all of them run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+MINUTES = "WAYFARE_TEST_MINUTES"
+_BEGAN = time.monotonic()
+
+
+def left_out(minutes: str | None, since_start: float) -> str:
+    """Why a test marked `more` does not begin `since_start` seconds after the start; "" if it does.
+
+    Raises ValueError for minutes that are no number.
+    """
+    if not minutes or since_start <= float(minutes) * 60:
+        return ""
+    return f"LEFT OUT: {MINUTES}={minutes} are over; without it this runs, too"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what is marked when the time is over."""
+    if item.get_closest_marker("more") is not None:
+        why = left_out(os.environ.get(MINUTES), time.monotonic() - _BEGAN)
+        if why:
+            pytest.skip(why)

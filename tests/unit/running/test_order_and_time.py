@@ -1,0 +1,43 @@
+"""The order in which tests run, which share a process, and which are left out when time is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scheduling import group, place
+from tests.time_limit import left_out
+
+
+def test_what_may_be_left_out_comes_last_and_the_lab_goes_down_after_all_that_use_it() -> None:
+    tests = [
+        ("tests/unit/test_decoding.py::test_a", False),
+        ("tests/chaos/test_more_schedules.py::test_a[7]", True),
+        ("tests/lab/test_teardown.py::test_a", False),
+        ("tests/e2e/test_drills.py::test_a", True),
+        ("tests/e2e/test_sites.py::test_a", False),
+    ]
+    ordered = sorted(tests, key=lambda test: place(test[0], more=test[1]))
+    assert [nodeid.split("/")[1] for nodeid, _ in ordered] == ["e2e", "e2e", "lab", "unit", "chaos"]
+    assert [more for _, more in ordered] == [False, True, False, False, True]
+
+
+def test_tests_that_share_servers_are_a_group_and_more_seeds_are_one_each() -> None:
+    assert group("tests/lab/test_site.py::test_a") == group("tests/e2e/test_sites.py::test_a")
+    assert group("tests/chaos/test_chaos.py::test_a[1]") == "chaos"
+    seeds = {group(f"tests/chaos/test_more_schedules.py::test_a[{seed}]") for seed in (7, 8)}
+    assert len(seeds) == 2
+
+
+def test_nothing_is_left_out_without_a_limit_or_before_it_is_over() -> None:
+    assert left_out(None, 1e6) == ""
+    assert left_out("", 1e6) == ""
+    assert left_out("40", 40 * 60) == ""
+
+
+def test_after_the_limit_the_reason_names_it() -> None:
+    assert "WAYFARE_TEST_MINUTES=40" in left_out("40", 40 * 60 + 1)
+
+
+def test_minutes_that_are_no_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="forty"):
+        left_out("forty", 1.0)
