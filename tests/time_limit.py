@@ -13,7 +13,9 @@ import time
 import pytest
 
 MINUTES = "WAYFARE_TEST_MINUTES"
-_BEGAN = time.monotonic()
+#: Of the first of several runs, in seconds since 1970, where a script makes more than one.
+BEGAN = "WAYFARE_TEST_BEGAN"
+_IMPORTED = time.time()
 
 
 def left_out(minutes: str | None, since_start: float) -> str:
@@ -29,6 +31,7 @@ def left_out(minutes: str | None, since_start: float) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what is marked when the time is over."""
     if item.get_closest_marker("more") is not None:
-        why = left_out(os.environ.get(MINUTES), time.monotonic() - _BEGAN)
+        began = float(os.environ.get(BEGAN) or _IMPORTED)
+        why = left_out(os.environ.get(MINUTES), time.time() - began)
         if why:
             pytest.skip(why)

@@ -24,7 +24,8 @@ from demo.steps import StepFailed, looks
 
 SLOT = "push-box"
 _PATIENCE_SECONDS = 1.0
-_EVERY_SECONDS = 0.04
+#: A tenth of the second for which at most there may be no answer.
+_EVERY_SECONDS = 0.1
 #: Sends come due so far apart.
 SPACING_SECONDS = 0.1
 _FIRST_CUSTOMER = 10_001

@@ -27,7 +27,7 @@ def install(folder: Path, package: str, entries: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(tmp_path_factory.mktemp("packages"), "scripted-channels", ENTRIES)
 
@@ -69,7 +69,7 @@ def _running(packages: Path, folder: Path, plugin: str, *more: str) -> Iterator[
         yield Running(host, Effects(folder / "effects"), folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scripted(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One host of `scripted` with H = 2 s and four sends at a time, for all."""
     folder = tmp_path_factory.mktemp("scripted")
@@ -77,7 +77,7 @@ def scripted(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield from _running(packages, folder, "scripted", *more)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def asked(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One host of `asked`, for all."""
     yield from _running(packages, tmp_path_factory.mktemp("asked"), "asked")

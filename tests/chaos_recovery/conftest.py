@@ -9,7 +9,7 @@ import pytest
 from tests.chaos_recovery.stage import Stage, staged
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with staged(tmp_path_factory.mktemp("api")) as started:
         yield started

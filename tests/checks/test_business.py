@@ -39,7 +39,7 @@ from wayfare_engine.ledger.fence import raise_epoch
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.outbox.keys import instance_key
 from wayfare_engine.plan import Plan
-from wayfare_engine.recovery.checks import CATALOGUE, Objectives
+from wayfare_engine.recovery.checks import CATALOGUE, Objectives, from_chains
 
 HOUR = timedelta(hours=1)
 
@@ -399,7 +399,7 @@ def test_an_arm_that_is_lost_or_changed_is_found(east: str, west: str, store: Ob
     assert_failed(look("AssignmentsUnchanged", dsn=west, store=store), "1 lost")
 
 
-def test_two_checks_of_one_looking_read_the_chains_once_unless_the_database_goes_on(
+def test_checks_of_one_looking_read_each_segment_once_though_the_database_goes_on(
     east: str, west: str, store: ObjectStore
 ) -> None:
     stated(east, arm("anna", "a"))
@@ -413,12 +413,37 @@ def test_two_checks_of_one_looking_read_the_chains_once_unless_the_database_goes
     assert_passed(result)
     assert result.figures["expected"] == 2
     assert list(at.kept.values()) == [read]
+    (first,) = (entry.path for entry in store.list("journal/"))
     on_their_way(east, "carl")
+    on_their_way(east, "anna", node="later")
     sealed(east, store)
     followed(west, store)
+    store.put(first, b"damaged, and not read again")
     result = CATALOGUE["InstancesWhole"].look(at)
     assert_passed(result)
-    assert result.figures["expected"] == 3
+    assert (result.figures["expected"], result.figures["segments"]) == (3, 2)
+    assert_unknown(look("InstancesWhole", dsn=west, store=store), first)
+
+
+def test_a_reading_goes_on_from_any_row(east: str, store: ObjectStore) -> None:
+    on_their_way(east, "anna", "bob", "carl")
+    on_their_way(east, "anna", node="later")
+    sealed(east, store)
+    on_their_way(east, "dora")
+    sealed(east, store)
+    at, chain = looking(dsn=east, store=store), (SITE, 1)
+    whole = from_chains._Read()
+    from_chains._read_on(at, whole, {chain: 5})
+    for upto in range(1, 5):
+        read = from_chains._Read()
+        from_chains._read_on(at, read, {chain: upto})
+        assert read.goes_on_to({chain: 5})
+        from_chains._read_on(at, read, {chain: 5})
+        assert read.into.rows == whole.into.rows == 5
+        assert (read.segments, read.reached) == (whole.segments, whole.reached)
+        for name, folds in whole.into.folds.items():
+            assert read.into.folds[name].states == folds.states
+    assert not whole.goes_on_to({chain: 4}), "a database that was restored begins anew"
 
 
 def test_another_arm_after_a_move_between_sites_is_found(east: str, store: ObjectStore) -> None:

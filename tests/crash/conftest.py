@@ -19,7 +19,7 @@ from tests.servers.receivers import Dedupe, Receiver, running_receivers
 _COUNTS = pytest.StashKey[Counter[str]]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def counts(pytestconfig: pytest.Config) -> Counter[str]:
     """How many children were killed at a crash point so far, and how many stopped."""
     return pytestconfig.stash.setdefault(_COUNTS, Counter())
@@ -35,7 +35,7 @@ def pytest_terminal_summary(
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
     with running_children(tmp_path_factory.mktemp("children")) as started:
         yield started

@@ -14,19 +14,19 @@ from tests.servers.postgresql import PostgresqlServer, running_postgresql
 from wayfare_engine.objectstore import ObjectStore, open_store
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_server() -> Iterator[PostgresqlServer]:
     with running_postgresql() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def second_server() -> Iterator[PostgresqlServer]:
     with running_postgresql() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def objects() -> Iterator[ObjectServer]:
     with running_objects() as started:
         yield started

@@ -19,19 +19,19 @@ from wayfare_engine.plan import Plan
 from wayfare_engine.store.embedded import EmbeddedValkey
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgresql() -> Iterator[PostgresqlServer]:
     with running_postgresql() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def valkey() -> Iterator[EmbeddedValkey]:
     with running_valkey() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def other_postgresql() -> Iterator[PostgresqlServer]:
     with running_postgresql() as server:
         yield server
@@ -43,7 +43,7 @@ def dsn(other_postgresql: PostgresqlServer) -> str:
     return other_postgresql.database()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def processes(postgresql: PostgresqlServer, valkey: EmbeddedValkey) -> Iterator[EngineProcesses]:
     dsn = postgresql.database()
     with engine_processes(dsn, valkey=valkey.url, valkey_password=PASSWORD) as started:
@@ -93,7 +93,7 @@ class Pods:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pods(processes: EngineProcesses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     made = Pods(processes, tmp_path_factory.mktemp("customers"))
     yield made

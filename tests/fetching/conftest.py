@@ -31,7 +31,7 @@ from wayfare_engine.outbox.offers import PullHost
 CLASSES: dict[str, Dedupe] = {"bank/core": Key(3600.0), "bank/fax": NoDedupe()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[PostgresqlServer]:
     with running_postgresql() as started:
         with psycopg.connect(started.database(), autocommit=True) as connection:
@@ -39,13 +39,13 @@ def server() -> Iterator[PostgresqlServer]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def other() -> Iterator[PostgresqlServer]:
     with running_postgresql() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def processes(server: PostgresqlServer) -> Iterator[EngineProcesses]:
     with engine_processes(server.dsn) as started:
         yield started
@@ -68,7 +68,7 @@ def serving(processes: EngineProcesses, **environment: str) -> EngineProcess:
     return pod
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pod(processes: EngineProcesses, server: PostgresqlServer) -> EngineProcess:
     return serving(processes)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.harness.sites import Run, TwoSites, two_sites
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sites() -> Iterator[TwoSites]:
     with two_sites() as started:
         yield started

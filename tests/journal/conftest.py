@@ -14,20 +14,20 @@ from tests.servers.postgresql import PostgresqlServer, running_postgresql
 from wayfare_engine.objectstore import ObjectStore, open_store
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[PostgresqlServer]:
     with running_postgresql() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def operated() -> Iterator[OperatedPostgresql]:
     """A second server, for what a superuser does."""
     with operated_postgresql() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def objects() -> Iterator[ObjectServer]:
     with running_objects() as started:
         yield started
@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> ObjectStore:
     return open_store(f"file://{tmp_path}/store")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def newer() -> bytes:
     """A segment as a later version of this program may write it: the frame is the same."""
     return reframed(put_format(2))

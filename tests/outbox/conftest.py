@@ -44,7 +44,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[PostgresqlServer]:
     with running_postgresql() as started:
         with psycopg.connect(started.database(), autocommit=True) as connection:

@@ -9,7 +9,7 @@ import pytest
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgresql() -> Iterator[PostgresqlServer]:
     with running_postgresql() as server:
         yield server

@@ -28,13 +28,13 @@ TERMS = Terms(ttl=6.0, clock_error=0.001, hand_over=1.0)
 until = partial(until_within, seconds=90.0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers() -> Iterator[dict[str, PostgresqlServer]]:
     with running_postgresql() as east, running_postgresql() as west:
         yield {"east": east, "west": west}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def objects() -> Iterator[ObjectServer]:
     with running_objects() as started:
         yield started

@@ -7,6 +7,7 @@ the keys of the projection.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,6 +23,7 @@ from wayfare_engine.journal.segment import Closed
 from wayfare_engine.ledger import Kind
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.paths import SEQ_DIGITS
+from wayfare_engine.objectstore.store import Listed
 from wayfare_engine.projections.declared import BY_NAME, Projection
 from wayfare_engine.projections.prepared import Key, Prepared, microseconds
 from wayfare_engine.projections.preparing import add_inner, add_table
@@ -51,15 +53,20 @@ class Expected:
     rows: list[tuple[pa.Table, str, int]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Read:
-    """One reading, for all checks that compare with it."""
+    """One reading, for all checks that compare with it; it goes on where the database did. `out`:
+    how many of a chain's oldest objects were left out."""
 
-    into: Prepared
-    segments: int
-    reached: dict[Chain, int]
-    whole: bool
-    assignments: list[tuple[pa.Table, str, int]]
+    into: Prepared = field(default_factory=Prepared)
+    segments: int = 0
+    reached: dict[Chain, int] = field(default_factory=dict)
+    out: dict[Chain, int] = field(default_factory=dict)
+    assignments: list[tuple[pa.Table, str, int]] = field(default_factory=list)
+
+    def goes_on_to(self, reached: dict[Chain, int]) -> bool:
+        """Whether no chain stands before where it was read to."""
+        return all(reached.get(chain, 0) >= upto for chain, upto in self.reached.items())
 
 
 @dataclass
@@ -118,14 +125,19 @@ class Compared:
 def expected(at: Looking, connection: Connection[Any], kind: Kind) -> Expected:
     """What the chains say of assignments or transitions, up to where the connection's snapshot
     stands; of long ones, the `chain_objects` newest objects (see `left_out`). They are read once
-    for all checks of one looking, unless the database has moved on between them.
+    for all checks of one looking; where the database has moved on between two, so does the reading.
 
     Raises ChainProblem, NewerFormat, RowDamaged, StoreProblem, StoreUnavailable, psycopg.Error.
     """
     reached = _reached(connection, at.objects)
     read: _Read | None = at.kept.get(_KEPT)
-    if read is None or read.reached != reached:
-        read = at.kept[_KEPT] = _read(at, reached)
+    if read is None or not read.goes_on_to(reached):
+        read = at.kept[_KEPT] = _Read()
+    if read.reached != reached:
+        # What fails here leaves half of it: the next check begins anew.
+        del at.kept[_KEPT]
+        _read_on(at, read, reached)
+        at.kept[_KEPT] = read
     name = _PROJECTIONS[kind]
     return Expected(
         projection=BY_NAME[name],
@@ -133,8 +145,8 @@ def expected(at: Looking, connection: Connection[Any], kind: Kind) -> Expected:
         erased=frozenset(key[0] for key in read.into.folds["erased"].states),
         segments=read.segments,
         reached=reached,
-        whole=read.whole,
-        rows=read.assignments if kind == Kind.ASSIGNMENT else [],
+        whole=not any(read.out.values()),
+        rows=sorted(read.assignments, key=lambda one: one[2]) if kind == Kind.ASSIGNMENT else [],
     )
 
 
@@ -146,38 +158,47 @@ def _reached(connection: Connection[Any], store: ObjectStore) -> dict[Chain, int
     }
 
 
-def _read(at: Looking, reached: dict[Chain, int]) -> _Read:
-    store, into = at.objects, Prepared()
+def _read_on(at: Looking, read: _Read, reached: dict[Chain, int]) -> None:
+    """Up to `reached`, from where it stands. It is of no use after an error."""
+    store, before = at.objects, read.reached
     wanted = pa.array([kind.value for kind in (*_PROJECTIONS, *_BESIDE)])
     listed = {
-        chain: [one for one in objects(store, *chain) if int(one.path[-SEQ_DIGITS:]) <= upto]
+        chain: _to_read(objects(store, *chain), before.get(chain, 0), upto)
         for chain, upto in reached.items()
+        if upto > before.get(chain, 0)
     }
-    out = left_out(
-        {chain: len(every) for chain, every in listed.items()}, at.objectives.chain_objects
-    )
-    assignments = []
-    segments = 0
+    if not before:
+        counts = {chain: len(every) for chain, every in listed.items()}
+        read.out = left_out(counts, at.objectives.chain_objects)
     for chain, every in listed.items():
-        for path, data in fetch(store, every[out[chain] :]):
+        done = before.get(chain, 0)
+        for path, data in fetch(store, every if before else every[read.out[chain] :]):
             found = opened(path, data, bodies=False)
             if isinstance(found, Closed):
                 break
-            segments += 1
-            if segments % 100 == 0:
-                at.say(f"chains: {segments:,} segments read")
+            read.segments += found.header.first > done
+            if read.segments % 100 == 0:
+                at.say(f"chains: {read.segments:,} segments read")
             if not pc.any(pc.is_in(found.rows["kind"], value_set=wanted)).as_py():
                 continue
             found = opened(path, data)
             assert not isinstance(found, Closed), "it was a segment just now"
-            rows = found.rows.slice(0, reached[chain] - found.header.first + 1)
+            known = max(0, done - found.header.first + 1)
+            rows = found.rows.slice(known, reached[chain] - found.header.first + 1 - known)
             rows = rows.filter(pc.is_in(rows["kind"], value_set=wanted))
-            add_table(into, rows, site=chain[0], epoch=chain[1])
+            add_table(read.into, rows, site=chain[0], epoch=chain[1])
             given = rows.filter(pc.equal(rows["kind"], Kind.ASSIGNMENT.value))
             if given.num_rows:
-                assignments.append((given, *chain))
-    add_inner(into, [row for row in into.inner.values() if row.kind in _PROJECTIONS])
-    return _Read(into, segments, reached, not any(out.values()), assignments)
+                read.assignments.append((given, *chain))
+    inner = read.into.inner
+    add_inner(read.into, [row for row in inner.values() if row.kind in _PROJECTIONS])
+    read.reached = reached
+
+
+def _to_read(every: list[Listed], done: int, upto: int) -> list[Listed]:
+    """The objects with positions above `done`, up to `upto`."""
+    firsts = [int(one.path[-SEQ_DIGITS:]) for one in every]
+    return every[max(0, bisect_right(firsts, done + 1) - 1) : bisect_right(firsts, upto)]
 
 
 def compare(connection: Connection[Any], said: Expected) -> Compared:
