@@ -20,6 +20,7 @@ from tests.servers.wait import until
 from wayfare_engine.clock import new_id, now
 from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.journal.segment import Segment
+from wayfare_engine.journal.status import lag
 from wayfare_engine.lease.guard import Guard
 from wayfare_engine.objectstore import ObjectStore, open_store, paths
 from wayfare_engine.outbox import (
@@ -68,8 +69,9 @@ class Sending(Scenario):
         receivers["Key"].batch_size = EACH
         self.store = Stamping(self.place.store_url)
         sealer = Sealer(self.place.live, self.store, plan=PLAN, site=SITE, clock=now, seconds=0.01)
-        with in_thread(sealer.run):
+        with in_thread(sealer.run), self.place.connect() as connection:
             yield
+            until(lambda: lag(connection, SITE, 1).rows == 0, what="all rows are sealed")
 
     def run(self, rounds: int) -> None:
         origin = Origin(SITE, 1, new_id, now)
