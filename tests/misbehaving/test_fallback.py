@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Seen:
 def _play(made: Stage, dedupe: str) -> Seen:
     first, second = f"default/first-{dedupe.lower()}", f"default/second-{dedupe.lower()}"
     for turn in _TURNS:
+        if turn == _REFUSES_ALL:
+            _until_taken(made, first)
         made.channels[first].folder.switch(turn)
         planned = set(made.plan_sends(first, _EACH, f"turn-{turn}"))
         if turn == "cut":
@@ -50,6 +53,18 @@ def _play(made: Stage, dedupe: str) -> Seen:
         until(lambda: made.ended(first), seconds=60, what=f"all ended: {turn}", every=0.1)
     lines = [made.channels[name].folder.lines() for name in (first, second)]
     return Seen(lines[0], lines[1], made.outcomes(first))
+
+
+def _until_taken(made: Stage, channel: str) -> None:
+    """Its breaker is closed. While it is open, sends fall back and none is refused."""
+    numbers = itertools.count()
+
+    def taken() -> bool:
+        (key,) = made.plan_sends(channel, 1, f"taken-{next(numbers)}")
+        until(lambda: made.ended(channel), seconds=60, what="it ended", every=0.1)
+        return key in made.channels[channel].folder.keys("effect")
+
+    until(taken, seconds=60, what=f"{channel} takes a send", every=0.5)
 
 
 @pytest.fixture(scope="module")
