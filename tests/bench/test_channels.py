@@ -11,6 +11,7 @@ SCALE = 0.01
 AT_LEAST = {"webhook_vs_httpx": 0.5, "webhook_vs_httpx_kept": 0.5, "neighbour_ratio": 0.3}
 
 
+@pytest.mark.more
 @pytest.mark.timeout(900)
 def test_every_figure_is_measured_and_nothing_is_far_from_its_bar() -> None:
     found = measure(SCALE)

@@ -13,6 +13,7 @@ SCALE = 0.01
 AT_LEAST = {"copy_vs_executemany": 1.5, "seal_vs_jsonl_size": 1.4, "import_vs_rows": 1.5}
 
 
+@pytest.mark.more
 @pytest.mark.timeout(600)
 def test_every_figure_is_measured_and_ratios_hold() -> None:
     found = measure(SCALE)

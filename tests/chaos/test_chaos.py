@@ -101,6 +101,7 @@ def test_a_safeguard_that_is_missing_is_found(
 
 
 @pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.more
 def test_with_every_safeguard_the_same_steps_keep_all_promises(
     broken: Broken, sites: TwoSites, tmp_path: Path
 ) -> None:

@@ -33,7 +33,10 @@ def raced(url: str, options: dict[str, str], rounds: int) -> list[Raced]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "rounds"), [("file", 1000), ("s3", 20)])
+@pytest.mark.parametrize(
+    ("kind", "rounds"),
+    [("file", 1000), ("s3", 5), pytest.param("s3", 20, marks=pytest.mark.more)],
+)
 def test_of_sixteen_processes_one_gets_each_epoch(
     kind: str, rounds: int, tmp_path: Path, objects: ObjectServer
 ) -> None:

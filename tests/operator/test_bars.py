@@ -67,6 +67,7 @@ def long_journey(size: int, nodes: int = 1) -> dict[str, Any]:
     )
 
 
+@pytest.mark.more
 def test_1300_journeys_fit_and_an_idle_operator_writes_nothing(
     server: ApiServer, control: ControlApi, cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.contract
 WRONG = 30
 
 
-@pytest.mark.parametrize("seconds", [WRONG, -WRONG])
+@pytest.mark.parametrize("seconds", [WRONG, pytest.param(-WRONG, marks=pytest.mark.more)])
 def test_a_failover_at_a_site_whose_clock_is_wrong(
     place: Place, tmp_path: Path, seconds: int
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_canary_that_gets_out_ends_the_drill_before_its_engine_starts(
     assert rehearsal.left() == []
 
 
+@pytest.mark.more
 def test_the_store_is_gone_in_each_step(rehearsal: Rehearsal) -> None:
     rehearsal.place.run(NAME, "Drill")
     with outages(west=rehearsal.place) as away:

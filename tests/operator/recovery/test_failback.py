@@ -72,6 +72,7 @@ def lose_and_take_over(both: Both) -> None:
     both.west_operator.kill()
 
 
+@pytest.mark.more
 def test_the_store_is_gone_in_each_step_at_the_site_that_makes_it(both: Both) -> None:
     lose_and_take_over(both)
     both.east.run("give-back", "Failback")

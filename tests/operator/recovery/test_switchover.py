@@ -185,6 +185,7 @@ def test_both_operators_die_around_each_request_and_answer(both: Both) -> None:
     assert sum(died.values()) == len(REQUESTS) + len(ANSWERS)
 
 
+@pytest.mark.more
 def test_the_store_is_gone_in_each_step_at_the_site_that_makes_it(both: Both) -> None:
     both.west.run("move", "Switchover")
     with outages(west=both.west, east=both.east) as away:
