@@ -19,6 +19,9 @@ LAB = ("e2e", "lab")
 SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "report", "unit")
 #: Folders in those whose files share servers: a group.
 SHARED = ("operator/plans",)
+#: Groups that take minutes, the longest first; with one of them at the end a process would be left
+#: alone with it.
+FIRST = ("standing", "channels", "chaos", "chaos_recovery", "recovery_steps", "outbox", "fetching")
 #: How the name of a file begins whose tests are all marked `more`; each test is a group.
 MORE = "test_more_"
 
@@ -51,14 +54,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 
 
 def place(nodeid: str, *, more: bool) -> tuple[int, int]:
-    """What a test comes after: the lab's, all others, and those of MORE; `more` ones of the lab
+    """The order: the lab's, those of FIRST, all others, and those of MORE; `more` ones of the lab
     come before it is taken down."""
     parts = nodeid.partition("::")[0].split("/")
     if parts[-1].startswith(MORE):
-        return 2, 0
-    if group(nodeid) == "lab":
+        return 3, 0
+    name = group(nodeid)
+    if name == "lab":
         return 0, 2 * LAB.index(parts[1]) + more
-    return 1, 0
+    return (1, FIRST.index(name)) if name in FIRST else (2, 0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,17 +8,19 @@ from tests.scheduling import group, place
 from tests.time_limit import left_out
 
 
-def test_what_may_be_left_out_comes_last_and_the_lab_goes_down_after_all_that_use_it() -> None:
+def test_what_may_be_left_out_comes_last_and_the_lab_goes_down_after_its_tests() -> None:
     tests = [
         ("tests/unit/test_decoding.py::test_a", False),
         ("tests/chaos/test_more_schedules.py::test_a[7]", True),
+        ("tests/standing/test_two_sites.py::test_a", False),
         ("tests/lab/test_teardown.py::test_a", False),
         ("tests/e2e/test_drills.py::test_a", True),
         ("tests/e2e/test_sites.py::test_a", False),
     ]
     ordered = sorted(tests, key=lambda test: place(test[0], more=test[1]))
-    assert [nodeid.split("/")[1] for nodeid, _ in ordered] == ["e2e", "e2e", "lab", "unit", "chaos"]
-    assert [more for _, more in ordered] == [False, True, False, False, True]
+    folders = [nodeid.split("/")[1] for nodeid, _ in ordered]
+    assert folders == ["e2e", "e2e", "lab", "standing", "unit", "chaos"]
+    assert [more for _, more in ordered] == [False, True, False, False, False, True]
 
 
 def test_tests_that_share_servers_are_a_group_and_more_seeds_are_one_each() -> None:
