@@ -21,7 +21,7 @@ SPLIT = ("crash", "engine", "journal", "lease", "operator", "reconcile", "report
 SHARED = ("operator/plans",)
 #: Groups that take minutes, the longest first; with one of them at the end a process would be left
 #: alone with it.
-FIRST = ("standing", "channels", "chaos", "chaos_recovery", "recovery_steps", "outbox", "fetching")
+FIRST = ("standing", "chaos", "chaos_recovery", "recovery_steps", "outbox", "fetching")
 #: How the name of a file begins whose tests are all marked `more`; each test is a group.
 MORE = "test_more_"
 
