@@ -1,10 +1,13 @@
-"""The order in which tests run, which share a process, and which are left out when time is over."""
+"""The order in which tests run, which share a process, which are left out, and how runs add up."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from tests.scheduling import group, place
+from tests.summary import add_up
 from tests.time_limit import left_out
 
 
@@ -43,3 +46,11 @@ def test_after_the_limit_the_reason_names_it() -> None:
 def test_minutes_that_are_no_number_are_refused() -> None:
     with pytest.raises(ValueError, match="forty"):
         left_out("forty", 1.0)
+
+
+def test_several_runs_are_added_up(tmp_path: Path) -> None:
+    for number, said in enumerate(
+        ('tests="5" failures="1" errors="1" skipped="2"', 'tests="3" failures="0" skipped="0"')
+    ):
+        (tmp_path / f"{number}.xml").write_text(f"<testsuites><testsuite {said}/></testsuites>")
+    assert add_up(tmp_path.glob("*.xml")) == {"passed": 4, "failed": 2, "skipped": 2}
