@@ -11,7 +11,7 @@ from tests.harness.sites import TwoSites
 
 pytestmark = pytest.mark.more
 
-SEEDS = range(7, 21)
+SEEDS = range(5, 21)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

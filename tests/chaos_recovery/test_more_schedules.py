@@ -11,7 +11,7 @@ from tests.chaos_recovery.stage import Stage
 
 pytestmark = pytest.mark.more
 
-SEEDS = range(5, 21)
+SEEDS = range(3, 21)
 
 
 @pytest.mark.contract

@@ -13,7 +13,7 @@ from tests.chaos_recovery.run import run_schedule
 from tests.chaos_recovery.schedule import STORIES, schedule
 from tests.chaos_recovery.stage import Stage
 
-SEEDS = range(1, 5)
+SEEDS = range(1, 3)
 
 
 @pytest.mark.contract

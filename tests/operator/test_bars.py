@@ -102,6 +102,7 @@ def test_1300_journeys_fit_and_an_idle_operator_writes_nothing(
         assert writes == []
 
 
+@pytest.mark.more
 def test_a_journey_of_600_kilobytes_is_published(
     server: ApiServer, control: ControlApi, cluster: Cluster, tmp_path: Path
 ) -> None:
