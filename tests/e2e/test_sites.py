@@ -52,6 +52,7 @@ def test_the_sites_do_not_reach_each_other_and_nothing_happens(sites: Sites) -> 
     assert not any(one.repeat for one in sites.arrivals(since))
 
 
+@pytest.mark.more
 def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites) -> None:
     """Cut off from the other site and the vault, east is still reached by its channels and its
     callers; what it wrote and nobody else saw is put back row by row."""
@@ -140,6 +141,7 @@ def test_a_warm_standby_takes_over_and_says_what_was_lost(sites: Sites) -> None:
         sites.change_plan(standby={"mode": "Cold"})
 
 
+@pytest.mark.more
 def test_a_service_leads_callers_to_the_site_that_acts(sites: Sites) -> None:
     serving = selector(ENGINE, SERVE)
     for site in (sites.east, sites.west):
