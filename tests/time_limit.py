@@ -34,4 +34,4 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         began = float(os.environ.get(BEGAN) or _IMPORTED)
         why = left_out(os.environ.get(MINUTES), time.time() - began)
         if why:
-            pytest.skip(why)
+            pytest.skip(f"{item.nodeid}: {why}")
