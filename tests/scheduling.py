@@ -2,8 +2,7 @@
 
 The lab is one for a clone, so all that bring it up are one group. Other folders share servers of
 their own and stay together, too, unless a folder is long: then each of its files is a group. Long
-groups come first, so that no process is left alone with one at the end. What may be left out when
-time is short (time_limit.py) comes last.
+groups come first, so that no process is left alone with one at the end.
 """
 
 from __future__ import annotations
@@ -22,16 +21,12 @@ SHARED = ("operator/plans",)
 #: Groups that take minutes, the longest first; with one of them at the end a process would be left
 #: alone with it.
 FIRST = ("standing", "chaos", "chaos_recovery", "recovery_steps", "outbox", "fetching")
-#: How the name of a file begins whose tests are all marked `more`; each test is a group.
-MORE = "test_more_"
 
 
 def group(nodeid: str) -> str:
     """The group of a test, from its id (`tests/folder/file.py::name`)."""
     parts = nodeid.partition("::")[0].split("/")
     if len(parts) < 3:
-        return nodeid
-    if parts[-1].startswith(MORE):
         return nodeid
     folder = parts[1]
     if folder in LAB:
@@ -54,14 +49,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 
 
 def place(nodeid: str, *, more: bool) -> tuple[int, int]:
-    """The order: the lab's, those of FIRST, all others, and those of MORE; `more` ones of the lab
-    come before it is taken down."""
-    parts = nodeid.partition("::")[0].split("/")
-    if parts[-1].startswith(MORE):
-        return 3, 0
+    """The order: the lab's, those of FIRST, all others; `more` ones of the lab come before it is
+    taken down."""
     name = group(nodeid)
     if name == "lab":
-        return 0, 2 * LAB.index(parts[1]) + more
+        return 0, 2 * LAB.index(nodeid.split("/")[1]) + more
     return (1, FIRST.index(name)) if name in FIRST else (2, 0)
 
 

@@ -23,7 +23,11 @@ def left_out(minutes: str | None, since_start: float) -> str:
 
     Raises ValueError for minutes that are no number.
     """
-    if not minutes or since_start <= float(minutes) * 60:
+    try:
+        limit = float(minutes or "inf")
+    except ValueError:
+        raise ValueError(f"{MINUTES} is {minutes!r}: give minutes, such as 55") from None
+    if since_start <= limit * 60:
         return ""
     return f"LEFT OUT: {MINUTES}={minutes} are over; without it this runs, too"
 

@@ -1,6 +1,6 @@
 """Seeded schedules of faults over two sites; and that what they look for is found when it is there.
 
-More of them: test_more_schedules.py, and `make chaos SEED=1 RUNS=300`.
+More of them: `make chaos SEED=1 RUNS=300`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from tests.chaos.schedule import Step, schedule
 from tests.harness.site import Broken
 from tests.harness.sites import TwoSites
 
-SEEDS = range(1, 5)
+#: The first of them always, the others where there is time.
+SEEDS = [*range(1, 5), *(pytest.param(seed, marks=pytest.mark.more) for seed in range(5, 21))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,6 +1,6 @@
 """Seeded schedules of recovery runs and faults, by real operators on real API servers.
 
-More of them: test_more_schedules.py, and `make chaos-recovery SEED=1 RUNS=300`.
+More of them: `make chaos-recovery SEED=1 RUNS=300`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from tests.chaos_recovery.run import run_schedule
 from tests.chaos_recovery.schedule import STORIES, schedule
 from tests.chaos_recovery.stage import Stage
 
-SEEDS = range(1, 3)
+#: The first of them always, the others where there is time.
+SEEDS = [*range(1, 3), *(pytest.param(seed, marks=pytest.mark.more) for seed in range(3, 21))]
 
 
 @pytest.mark.contract

@@ -11,10 +11,9 @@ from tests.summary import add_up
 from tests.time_limit import left_out
 
 
-def test_what_may_be_left_out_comes_last_and_the_lab_goes_down_after_its_tests() -> None:
+def test_the_lab_goes_down_after_its_tests_and_those_that_may_be_left_out() -> None:
     tests = [
         ("tests/unit/test_decoding.py::test_a", False),
-        ("tests/chaos/test_more_schedules.py::test_a[7]", True),
         ("tests/standing/test_two_sites.py::test_a", False),
         ("tests/lab/test_teardown.py::test_a", False),
         ("tests/e2e/test_drills.py::test_a", True),
@@ -22,15 +21,13 @@ def test_what_may_be_left_out_comes_last_and_the_lab_goes_down_after_its_tests()
     ]
     ordered = sorted(tests, key=lambda test: place(test[0], more=test[1]))
     folders = [nodeid.split("/")[1] for nodeid, _ in ordered]
-    assert folders == ["e2e", "e2e", "lab", "standing", "unit", "chaos"]
-    assert [more for _, more in ordered] == [False, True, False, False, False, True]
+    assert folders == ["e2e", "e2e", "lab", "standing", "unit"]
+    assert [more for _, more in ordered] == [False, True, False, False, False]
 
 
-def test_tests_that_share_servers_are_a_group_and_more_seeds_are_one_each() -> None:
+def test_tests_that_share_servers_are_a_group() -> None:
     assert group("tests/lab/test_site.py::test_a") == group("tests/e2e/test_sites.py::test_a")
     assert group("tests/chaos/test_chaos.py::test_a[1]") == "chaos"
-    seeds = {group(f"tests/chaos/test_more_schedules.py::test_a[{seed}]") for seed in (7, 8)}
-    assert len(seeds) == 2
 
 
 def test_nothing_is_left_out_without_a_limit_or_before_it_is_over() -> None:
@@ -44,7 +41,7 @@ def test_after_the_limit_the_reason_names_it() -> None:
 
 
 def test_minutes_that_are_no_number_are_refused() -> None:
-    with pytest.raises(ValueError, match="forty"):
+    with pytest.raises(ValueError, match="WAYFARE_TEST_MINUTES is 'forty'"):
         left_out("forty", 1.0)
 
 

@@ -130,14 +130,13 @@ def expected(at: Looking, connection: Connection[Any], kind: Kind) -> Expected:
     Raises ChainProblem, NewerFormat, RowDamaged, StoreProblem, StoreUnavailable, psycopg.Error.
     """
     reached = _reached(connection, at.objects)
-    read: _Read | None = at.kept.get(_KEPT)
+    # Not kept meanwhile: what fails leaves half of it, and the next check begins anew.
+    read: _Read | None = at.kept.pop(_KEPT, None)
     if read is None or not read.goes_on_to(reached):
-        read = at.kept[_KEPT] = _Read()
+        read = _Read()
     if read.reached != reached:
-        # What fails here leaves half of it: the next check begins anew.
-        del at.kept[_KEPT]
         _read_on(at, read, reached)
-        at.kept[_KEPT] = read
+    at.kept[_KEPT] = read
     name = _PROJECTIONS[kind]
     return Expected(
         projection=BY_NAME[name],
