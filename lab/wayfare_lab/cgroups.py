@@ -11,6 +11,11 @@ from wayfare_lab.layout import PREFIX
 
 _ROOT = Path("/sys/fs/cgroup")
 _V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+_SESSIONS = 8
+"""A site's pods get as much of a busy processor as so many sessions of this machine. Left alone,
+all of them together would get no more than one: a node of its own would serve them alone."""
+_SHARES = (("cpu.shares", 1024 * _SESSIONS), ("cpu.weight", 100 * _SESSIONS))
+"""What it is called under version 1 and 2."""
 
 
 def unified() -> bool:
@@ -26,6 +31,9 @@ def create(name: str) -> None:
         (hierarchy / name).mkdir(exist_ok=True)
         if unified():
             _delegate(hierarchy / name)
+        for file, share in _SHARES:
+            if (hierarchy / name / file).exists():
+                (hierarchy / name / file).write_text(str(share))
 
 
 def pin(name: str, cpus: str) -> None:

@@ -31,6 +31,8 @@ def demo(*arguments: str, json_to: Path) -> dict[str, Any]:
         text=True,
         timeout=1800,
         check=False,
+        # A session of its own has its own part of the processors.
+        start_new_session=True,
     )
     assert done.returncode == 0, f"the demo failed:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
     result: dict[str, Any] = json.loads(json_to.read_text())

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from demo.reach import node_port
 from demo.recovery import callers, story
 from demo.recovery.callers import Door
 from demo.recovery.sites import PLAN, Vault, apply, bank
-from demo.steps import WAYFARE, Steps
+from demo.steps import WAYFARE, StepFailed, Steps
+from tests.e2e.missing import told_of
 from tests.servers.wait import until
 
 STATEMENT = "this test did it to the site"
@@ -37,6 +38,8 @@ class Sites:
     vault: Vault
     door: Door
     """East's engine, with a key of it."""
+    planned: set[str] = field(default_factory=set)
+    """Keys of what was sent last."""
 
     @classmethod
     def of_demo(cls, key: str, log: Path) -> Sites:
@@ -88,9 +91,18 @@ class Sites:
 
     def sending(self, count: int) -> float:
         """Sends that come due at the acting site from now on, ten a second; since when."""
-        since = callers.plan_sends(self.door, count)
+        since, self.planned = callers.plan_keyed_sends(self.door, count)
         callers.wait_sent(since, 20)
         return since
+
+    def wait_sent(self, since: float, count: int, acting: Cluster, *, seconds: float) -> None:
+        """Until as many took effect since then; raises StepFailed, with what the site that acts
+        says of those of the last `sending` that did not."""
+        try:
+            callers.wait_sent(since, count, seconds=seconds)
+        except StepFailed as error:
+            came = {one.key for one in self.arrivals(since)}
+            raise StepFailed(f"{error}; {told_of(acting, self.planned - came)}") from None
 
     def wait_idle(self, *, seconds: float = 400) -> None:
         """Until nothing that was planned before waits to be sent from east."""

@@ -141,7 +141,7 @@ def test_a_kill_ends_everything_and_restore_brings_it_back(west: LabSite, tmp_pa
 
     again = until(
         counted,
-        seconds=60,
+        seconds=180,
         what="the counter's second start",
         ignoring=(subprocess.CalledProcessError,),
     )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
+import statistics
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +27,7 @@ from tests.lab.workloads import (
 from tests.servers.lab import LabSession, LabSite
 from tests.servers.ports import free_port
 from tests.servers.wait import until
-from wayfare_lab import state
+from wayfare_lab import cgroups, state
 from wayfare_lab.lab import Lab
 from wayfare_lab.layout import Site
 from wayfare_lab.report import report
@@ -136,6 +141,48 @@ def test_pods_find_sites_and_the_vault_by_name(site: LabSite, namespace: str) ->
 def test_a_token_of_a_pod_is_signed_by_the_clusters_issuer(site: LabSite, namespace: str) -> None:
     found = json.loads(site.kubectl("get", "--raw", "/.well-known/openid-configuration"))
     assert found["issuer"] == "https://kubernetes.default.svc"
+
+
+@pytest.fixture
+def group_in_site(site: LabSite) -> Iterator[Path]:
+    """A cgroup as a pod of the site has."""
+    (top,) = (
+        found
+        for found in cgroups.remaining()
+        if found.name == Site(site.name, 0).cgroup
+        and any((found / file).exists() for file in ("cpu.shares", "cpu.weight"))
+    )
+    folder = top / "busy"
+    folder.mkdir()
+    yield folder
+    until(lambda: not (folder / "cgroup.procs").read_text(), what="its processes are gone")
+    folder.rmdir()
+
+
+def test_what_a_site_runs_is_not_pressed_hard_by_others(group_in_site: Path) -> None:
+    """On one processor, beside sessions that want all of it."""
+    words = (sys.executable, "-c", "while True: pass")
+    busy = [subprocess.Popen(words, start_new_session=True) for _ in range(4)]
+    try:
+        (group_in_site / "cgroup.procs").write_text(str(busy[0].pid))
+        for process in busy:
+            os.sched_setaffinity(process.pid, {0})
+        before = [_processor_seconds(process.pid) for process in busy]
+        time.sleep(3)
+        inside, *beside = (
+            _processor_seconds(process.pid) - had for process, had in zip(busy, before, strict=True)
+        )
+        print(f"inside {inside:.2f} s, beside {beside}")
+        assert inside > 2 * statistics.median(beside)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def _processor_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_host_keeps_its_kernel_settings(site: LabSite) -> None:
