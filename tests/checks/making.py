@@ -18,10 +18,11 @@ from wayfare_engine.facts import Draft, Fact, write
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.journal.status import lag
 from wayfare_engine.ledger import Kind
-from wayfare_engine.ledger.bodies import Body, Dispatch, Outcome, Receipt
+from wayfare_engine.ledger.bodies import Assignment, Body, Dispatch, Outcome, Receipt, Transition
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.outbox import Origin, PlannedSend, plan_send
 from wayfare_engine.outbox.facts import record
+from wayfare_engine.outbox.keys import instance_key
 from wayfare_engine.plan import Plan
 from wayfare_engine.recovery.checks import CATALOGUE, Looking
 from wayfare_engine.resources import Verdict
@@ -150,6 +151,31 @@ def followed(dsn: str, store: ObjectStore) -> None:
     catch_up(dsn, store, plan=PLAN, from_snapshot=False)
     with psycopg.connect(dsn, autocommit=True) as connection:
         blobs.fetch_missing(connection, store)
+
+
+def arm(customer: str, name: str) -> Assignment:
+    """An arm of one experiment."""
+    return Assignment(experiment="e", customer=customer, arm=name)
+
+
+def step(customer: str, node: str, *, entry: str = "") -> Transition:
+    """An instance of one journey comes to a node."""
+    instance = instance_key("default/welcome", customer, entry)
+    return Transition(
+        instance=instance,
+        journey="default/welcome",
+        node=node,
+        visit=1,
+        state="Active",
+        entry_key=entry,
+    )
+
+
+def on_their_way(dsn: str, *customers: str, node: str = "hello", site: str = SITE) -> None:
+    """Instances of journeys that are at a node."""
+    drafts = [Draft(new_id(), Fact(step(c, node), now(), c)) for c in customers]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        write(connection, drafts, site=site)
 
 
 def published(dsn: str, *plans: Plan) -> None:

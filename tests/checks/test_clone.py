@@ -8,17 +8,18 @@ import psycopg
 import pytest
 
 from tests.checks.making import (
+    arm,
     assert_failed,
     assert_passed,
     followed,
     look,
+    on_their_way,
     sealed,
     send,
     sent,
     sql,
     stated,
 )
-from tests.checks.test_business import arm, on_their_way
 from tests.digests.test_checkpoints import sealing_on, taken
 from tests.journal.making import seal_all
 from wayfare_engine.ledger.fence import raise_epoch
