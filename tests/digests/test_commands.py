@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.catchup.databases import random_rows, write_and_seal
 from tests.digests.taking import counters, sql
 from tests.journal.making import PLAN
 from tests.projections.drawing import ORDINARY
+from tests.servers.command import wayfare
 from wayfare_engine.journal.catch_up import catch_up
 from wayfare_engine.objectstore import ObjectStore
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYFARE_")}
-    return subprocess.run(
-        [Path(sys.executable).parent / "wayfare", "ledger", *arguments],
-        env=kept | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return wayfare("ledger", *arguments, **environment)
 
 
 def url(dsn: str) -> str:

@@ -4,7 +4,6 @@ sealer, a channel host and PostgreSQL."""
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import pytest
 
 from tests.outbox.conftest import in_thread
 from tests.servers.channel_host import channel_host
+from tests.servers.command import wayfare
 from tests.servers.engine import EngineProcesses, engine_processes
 from tests.servers.ports import free_port
 from tests.servers.postgresql import PostgresqlServer, rows
@@ -87,14 +87,7 @@ class Site:
         return [json.loads(line)["what"] for line in lines]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYFARE_")}
-        return subprocess.run(
-            [Path(sys.executable).parent / "wayfare", "channel", *words],
-            env=kept,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return wayfare("channel", *words)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.run(*words, "--url", self.url, "--api-key-file", str(self.key_file))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from psycopg import AsyncConnection
 from tests.digests.taking import compared
 from tests.fetching.conftest import Site, serving
 from tests.outbox.conftest import now
+from tests.servers.command import wayfare
 from tests.servers.engine import EngineProcess, EngineProcesses, engine_processes
 from tests.servers.postgresql import PostgresqlServer
 from tests.servers.receivers import boottime
@@ -335,14 +335,7 @@ def test_the_command_does_the_same(desk: Desk) -> None:
     send = desk.make()
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [Path(sys.executable).parent / "wayfare", "tasks", *words, "--dsn", desk.dsn],
-            env={"PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return wayfare("tasks", *words, "--dsn", desk.dsn)
 
     assert send.key in run("list", "--assignee", "head-office").stdout
     own = ("--site", "east")

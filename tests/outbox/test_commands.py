@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 from tests.outbox.conftest import Outbox
+from tests.servers.command import wayfare
 from tests.servers.receivers import Fault
 from tests.servers.wait import until
 
 
 def run(*arguments: str) -> str:
     """What the command prints; it has to succeed."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYFARE_")}
-    done = subprocess.run(
-        [Path(sys.executable).parent / "wayfare", "sends", *arguments],
-        env=kept,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = wayfare("sends", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,22 +12,17 @@ from tests.catchup.databases import random_rows
 from tests.crash.scenario import Place
 from tests.journal.making import PLAN, SITE
 from tests.reconcile.lost import WEST, lose_east
+from tests.servers.command import wayfare
 
 
 def run(place: Place, site: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYFARE_")}
-    return subprocess.run(
-        [Path(sys.executable).parent / "wayfare", "reconcile", *arguments],
-        env=kept
-        | {
-            "WAYFARE_POSTGRESQL_DSN": place.live if site == SITE else place.dr,
-            "WAYFARE_SITE": site,
-            "WAYFARE_OBJECT_STORE_URL": place.store_url,
-            "WAYFARE_RECOVERY_PLAN": PLAN,
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
+    return wayfare(
+        "reconcile",
+        *arguments,
+        WAYFARE_POSTGRESQL_DSN=place.live if site == SITE else place.dr,
+        WAYFARE_SITE=site,
+        WAYFARE_OBJECT_STORE_URL=place.store_url,
+        WAYFARE_RECOVERY_PLAN=PLAN,
     )
 
 

@@ -6,6 +6,7 @@ A run is forked from a process that has loaded everything, so that it starts at 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import pyarrow.parquet  # noqa: F401
 import rich.progress  # noqa: F401
 
 from tests.servers.forking import context
+from wayfare_engine.api import serve  # noqa: F401
 from wayfare_engine.channels import conform, run_host  # noqa: F401
 from wayfare_engine.cli import application
 from wayfare_engine.customers import applying  # noqa: F401
@@ -25,6 +27,7 @@ from wayfare_engine.journal import catch_up, sealer, snapshot, status, verify  #
 from wayfare_engine.lease import take_epoch  # noqa: F401
 from wayfare_engine.recovery import report, watching  # noqa: F401
 from wayfare_engine.recovery.tasks import STEPS, attempt, load  # noqa: F401
+from wayfare_engine.worker import run as worker  # noqa: F401
 
 for _step in STEPS:
     load(_step)
@@ -45,29 +48,82 @@ def arguments(*words: str) -> list[str | Path]:
 
 def wayfare(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `wayfare WORDS` to its end, with no terminal. No run may show a stack trace."""
+    done = finished(words, clean_environment(environment))
+    said, complained = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in complained + said, complained
+    return subprocess.CompletedProcess(words, done.returncode, said, complained)
+
+
+def finished(
+    words: tuple[str, ...], environment: Mapping[str, str], stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run it to its end with just this environment."""
     with tempfile.TemporaryDirectory(prefix="wayfare-run-") as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        process = context.Process(
-            target=run_here, args=(words, clean_environment(environment), out, err)
-        )
+        given, out, err = (Path(folder, name) for name in ("in", "out", "err"))
+        given.write_bytes(stdin)
+        process = context.Process(target=run_here, args=(words, dict(environment), out, err, given))
         process.start()
         process.join(180)
         assert process.exitcode is not None, f"wayfare {words} hangs"
-        done = subprocess.CompletedProcess(
-            words, process.exitcode, out.read_text(), err.read_text()
+        return subprocess.CompletedProcess(
+            words, process.exitcode, out.read_bytes(), err.read_bytes()
         )
-    assert "Traceback" not in done.stderr + done.stdout, done.stderr
-    return done
 
 
-def run_here(words: tuple[str, ...], environment: dict[str, str], out: Path, err: Path) -> None:
+class Forked:
+    """A run that goes on beside the test; its methods are those of `subprocess.Popen`."""
+
+    def __init__(self, words: tuple[str, ...], environment: Mapping[str, str], log: Path) -> None:
+        self._process = context.Process(target=run_here, args=(words, dict(environment), log, log))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Its exit code. Raises subprocess.TimeoutExpired."""
+        self._process.join(seconds)
+        code = self._process.exitcode
+        if code is None:
+            raise subprocess.TimeoutExpired("wayfare", seconds or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Nothing when it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def run_here(
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    out: Path,
+    err: Path,
+    given: Path = Path(os.devnull),
+) -> None:
     """Become a run: for a process that was forked for it."""
     os.environ.clear()
     os.environ.update(environment)
     for number, file, flags in (
-        (0, Path(os.devnull), os.O_RDONLY),
-        (1, out, os.O_WRONLY | os.O_CREAT),
-        (2, err, os.O_WRONLY | os.O_CREAT),
+        (0, given, os.O_RDONLY),
+        # Both may be one file.
+        (1, out, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+        (2, err, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
     ):
         opened = os.open(file, flags, 0o600)
         os.dup2(opened, number)

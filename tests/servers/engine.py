@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ import psycopg
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from tests.servers.command import Forked, finished
 from tests.servers.ports import free_port
 from tests.servers.wait import until
 from wayfare_engine.identity import Scope, new_key
@@ -68,7 +68,7 @@ class EngineProcess:
 
     command: str
     port: int
-    process: subprocess.Popen[bytes]
+    process: Forked
     log: Path
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)
 
@@ -153,29 +153,14 @@ class EngineProcesses:
             "WAYFARE_POD_UID": f"uid-{pod}",
             **environment,
         }
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-c", "from wayfare_engine.cli import main; main()"),
-                    *(command, "--port", str(port)),
-                ],
-                env=env,
-                stdout=output,
-                stderr=output,
-            )
-        started = EngineProcess(command, port, process, log, env)
+        words = (command, "--port", str(port))
+        started = EngineProcess(command, port, Forked(words, env, log), log, env)
         self._running.append(started)
         return started
 
     def run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run `wayfare ARGUMENTS` to its end."""
-        return subprocess.run(
-            [sys.executable, "-c", "from wayfare_engine.cli import main; main()", *arguments],
-            env=self._environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-        )
+        return finished(arguments, self._environment, stdin)
 
     def key(self, *scopes: Scope) -> str:
         """A new API key, stored; admin when no scope is given."""
