@@ -11,7 +11,7 @@ from wayfare_lab.layout import PREFIX
 
 _ROOT = Path("/sys/fs/cgroup")
 _V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
-_SESSIONS = 8
+_SESSIONS = 4
 """A site's pods get as much of a busy processor as so many sessions of this machine. Left alone,
 all of them together would get no more than one: a node of its own would serve them alone."""
 _SHARES = (("cpu.shares", 1024 * _SESSIONS), ("cpu.weight", 100 * _SESSIONS))

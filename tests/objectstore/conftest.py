@@ -40,4 +40,4 @@ def direct(objects: ObjectServer, url: str) -> ObjectStore:
 @pytest.fixture
 def store(faults: FaultStore, url: str) -> ObjectStore:
     """The place through the proxy, as a lease's client: no retries, a short timeout."""
-    return open_store(url, options=faults.options("a"), retries=0, timeout_seconds=1.0)
+    return open_store(url, options=faults.options("a"), retries=0, timeout_seconds=3.0)

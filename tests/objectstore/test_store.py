@@ -143,8 +143,8 @@ def test_an_answer_cut_in_the_middle_is_no_answer(store: ObjectStore, faults: Fa
 
 
 def test_a_site_is_cut_off_alone(faults: FaultStore, url: str) -> None:
-    a = open_store(url, options=faults.options("a"), retries=0, timeout_seconds=0.5)
-    b = open_store(url, options=faults.options("b"), retries=0, timeout_seconds=0.5)
+    a = open_store(url, options=faults.options("a"), retries=0, timeout_seconds=3.0)
+    b = open_store(url, options=faults.options("b"), retries=0, timeout_seconds=3.0)
     hows: tuple[Literal["silent", "refused"], ...] = ("silent", "refused")
     for how in hows:
         faults.partition("a", how=how)
