@@ -12,6 +12,7 @@ import pytest
 
 from tests.channels.conftest import Running
 from tests.channels.scripted import SECRET
+from tests.servers import web
 from tests.servers.channel_host import CLOCK
 from tests.servers.wait import until
 
@@ -125,7 +126,7 @@ def test_a_host_that_was_stopped_starts_nothing_late(own: Running) -> None:
     answers: list[httpx.Response] = []
 
     def send() -> None:
-        answers.append(httpx.post(own.host.url + "/v1/send", json=what, timeout=20))
+        answers.append(web.post(own.host.url + "/v1/send", json=what, timeout=20))
 
     own.host.signal(signal.SIGSTOP)
     until(own.host.stopped, what="the stop")

@@ -29,6 +29,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from tests.servers import web
 from tests.servers.engine import engine_processes
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
 from tests.servers.wait import until
@@ -202,7 +203,7 @@ def serving(dsn: str, key: bytes) -> Iterator[str]:
         with engine_processes(dsn) as processes:
             pod = processes.start("serve", WAYFARE_RECEIPT_SECRETS_DIR=folder)
             until(
-                lambda: httpx.get(f"{pod.url}/livez").status_code == 200,
+                lambda: web.get(f"{pod.url}/livez").status_code == 200,
                 what="a serving pod",
                 seconds=120,
                 ignoring=(httpx.HTTPError,),

@@ -27,6 +27,7 @@ from tests.checks.making import (
 )
 from tests.engine.plans import bank_plan, write_customers
 from tests.journal.making import PLAN
+from tests.servers import web
 from tests.servers.emptying import empty
 from tests.servers.engine import engine_processes
 from tests.servers.wait import until
@@ -80,7 +81,7 @@ def decided(databases: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
             assert processes.publish(worker, plan).status_code == 204
             until(
                 lambda digest=plan.digest: (  # type: ignore[misc]
-                    httpx.get(serve.url + "/readyz").json().get("plan") == digest
+                    web.get(serve.url + "/readyz").json().get("plan") == digest
                 ),
                 what="the plan is served",
                 ignoring=(httpx.HTTPError,),

@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.checks.making import (
@@ -24,6 +23,7 @@ from tests.checks.making import (
 )
 from tests.engine.plans import CUSTOMERS, write_customers
 from tests.engine.test_sending import plan_channel, plan_of
+from tests.servers import web
 from tests.servers.channel_host import HostProcess, channel_host
 from tests.servers.emptying import empty
 from tests.servers.engine import EngineProcess, EngineProcesses, engine_processes
@@ -54,7 +54,7 @@ class Serving:
         plan = plan_of(*(plan_channel(name, url) for name, url in hosts.items()))
         assert self.processes.publish(self.worker, plan).status_code == 204
         until(
-            lambda: httpx.get(self.serve.url + "/readyz").json().get("plan") == plan.digest,
+            lambda: web.get(self.serve.url + "/readyz").json().get("plan") == plan.digest,
             what="the plan is served",
         )
 
@@ -100,7 +100,7 @@ def serving(
 def test_a_ready_pod_passes_and_one_that_is_not_there_fails(serving: Serving) -> None:
     serving.publish(sms=serving.sinks[0].url)
     until(
-        lambda: httpx.get(serving.serve.url + "/readyz?stores=required").status_code == 200,
+        lambda: web.get(serving.serve.url + "/readyz?stores=required").status_code == 200,
         what="the stores are seen",
     )
     assert_passed(look("Readiness", engine=serving.engine))
@@ -108,7 +108,7 @@ def test_a_ready_pod_passes_and_one_that_is_not_there_fails(serving: Serving) ->
     other.wait_ready()
     both = EngineAt((serving.serve.url, other.url), serving.key)
     until(
-        lambda: httpx.get(other.url + "/readyz?stores=required").status_code == 200,
+        lambda: web.get(other.url + "/readyz?stores=required").status_code == 200,
         what="the stores are seen",
     )
     assert look("Readiness", engine=both).figures == {"pods": 2, "ready": 2, "plans": 1}

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.engine.plans import CUSTOMERS, bank_plan, write_customers
+from tests.servers import web
 from tests.servers.channel_host import HostProcess, channel_host
 from tests.servers.engine import EngineProcess, EngineProcesses, engine_processes
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
@@ -81,7 +82,7 @@ class Pods:
         assert answer.status_code == 204, answer.text
         if wait:
             until(
-                lambda: httpx.get(self.serve.url + "/readyz").json()["plan"] == plan.digest,
+                lambda: web.get(self.serve.url + "/readyz").json()["plan"] == plan.digest,
                 what="the plan is served",
             )
         return plan

@@ -23,6 +23,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.engine.conftest import Pods
+from tests.servers import web
 from tests.servers.engine import EngineProcess, engine_processes
 from tests.servers.postgresql import rows, running_postgresql
 from tests.servers.wait import until
@@ -107,7 +108,7 @@ def _ask(pods: Pods, pod: EngineProcess, noted: list[Noted], number: int) -> Non
 
 
 def _queued(pod: EngineProcess) -> int:
-    text = httpx.get(pod.url + "/metrics").text
+    text = web.get(pod.url + "/metrics").text
     [line] = [li for li in text.splitlines() if li.startswith("wayfare_ledger_queue_rows ")]
     return int(float(line.split()[1]))
 

@@ -22,6 +22,7 @@ import pytest
 
 from tests.engine.conftest import Pods
 from tests.engine.test_receipts import Receipts
+from tests.servers import web
 from tests.servers.channel_host import channel_host
 from tests.servers.ports import free_port
 from tests.servers.postgresql import rows
@@ -106,7 +107,7 @@ class Calls(Receipts):
             "Webhook-Signature": signatures([key], name, stamp, raw),
         }
         url = f"{self.url}/v1/callbacks/{channel}"
-        return httpx.post(url, content=raw, headers=headers, timeout=20)
+        return web.post(url, content=raw, headers=headers, timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +187,7 @@ def test_strangers_and_channels_without_receipts_are_refused_in_the_same_words(
         calls.call(body, channel="bank/nobody"),
         calls.call(body, channel="nobody"),
         calls.call(body, channel="../bank/hook/x"),
-        httpx.get(f"{calls.url}/v1/callbacks/bank/hook"),
+        web.get(f"{calls.url}/v1/callbacks/bank/hook"),
     ]
     assert {one.status_code for one in refused if one.status_code != 404} == {401}
     assert sum(one.status_code == 404 for one in refused) <= 1, "a path that leaves ours"
@@ -203,8 +204,8 @@ def test_a_plugin_gets_the_whole_call_and_nobodys_credentials(calls: Calls, own:
         ("Cookie", "session=1"),
         ("X-API-Key", "wf_x"),
     ]
-    httpx.post(url, params={"id": "m-1", "to": "é"}, content="état=ok".encode(), headers=headers)
-    httpx.get(url, params={"id": "m-2"})
+    web.post(url, params={"id": "m-1", "to": "é"}, content="état=ok".encode(), headers=headers)
+    web.get(url, params={"id": "m-2"})
     first, second = own.asked
     assert (first["query"], first["body"]) == ({"id": "m-1", "to": "é"}, "état=ok")
     assert first["headers"]["x-signature"] == "s1, s2"
@@ -219,7 +220,7 @@ def test_receipts_that_a_plugin_gets_wrong_do_not_keep_the_others_out(
     good = {"state": "sent", "at": "2026-11-20T08:00:00Z", "send_key": key}
     wrong = [good | {"at": "2099-01-01T00:00:00Z"}, {"state": "sent", "at": good["at"]}]
     own.answer = json.dumps([*wrong, good]).encode()
-    answer = httpx.post(f"{calls.url}/v1/callbacks/bank/own")
+    answer = web.post(f"{calls.url}/v1/callbacks/bank/own")
     assert answer.json()["receipts"] == [{"matched": True, "repeat": False}]
 
 
@@ -231,7 +232,7 @@ def test_a_host_that_cannot_say_is_asked_again(
     calls: Calls, own: OwnHost, status: int, answer: bytes
 ) -> None:
     own.status, own.answer = status, answer
-    told = httpx.post(f"{calls.url}/v1/callbacks/bank/own")
+    told = web.post(f"{calls.url}/v1/callbacks/bank/own")
     assert (told.status_code, told.headers["retry-after"]) == (503, "5")
     assert calls.call({}, channel="bank/away").status_code == 503
 
@@ -249,7 +250,7 @@ def test_a_call_has_limits(
     calls: Calls, own: OwnHost, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     url = f"{calls.url}/v1/callbacks/bank/own"
-    assert httpx.post(url, content=body, headers=headers).status_code == status
+    assert web.post(url, content=body, headers=headers).status_code == status
     assert len(own.asked) == (status == 200)
 
 
@@ -270,7 +271,7 @@ def test_a_host_that_hangs_holds_up_neither_decisions_nor_other_channels(
         assert {one.result().status_code for one in waiting if one.done()} == {503}
         assert calls.call({"send_key": key, "state": "sent"}).status_code == 200
         decided = [
-            httpx.post(
+            web.post(
                 f"{calls.url}/v1/decisions", json=asked, headers={"Authorization": token}
             ).status_code
             for _ in range(20)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.engine.conftest import Pods
 from tests.engine.plans import bank_plan
+from tests.servers import web
 from tests.servers.customers import ask_customers
 from tests.servers.engine import SUBJECT
 from tests.servers.wait import until
@@ -20,7 +21,7 @@ from wayfare_engine.store.migrate import newest_revision
 def ask(pods: Pods, path: str = "/control/v1/status", **claims: Any) -> httpx.Response:
     """A request with a token whose claims differ from the right ones."""
     token = pods.processes.signer.token(**claims)
-    return httpx.get(pods.worker.url + path, headers={"Authorization": f"Bearer {token}"})
+    return web.get(pods.worker.url + path, headers={"Authorization": f"Bearer {token}"})
 
 
 def test_the_status_says_how_things_stand(pods: Pods) -> None:
@@ -72,8 +73,8 @@ def test_no_token_and_a_forged_one_are_refused(pods: Pods) -> None:
     none = "eyJhbGciOiJub25lIn0." + payload + "."
 
     for forged in (f"{head}.{payload}.{'A' * 342}", none, "x", "a.b.c"):
-        assert httpx.get(url, headers={"Authorization": f"Bearer {forged}"}).status_code == 401
-    assert httpx.get(url).status_code == 401
+        assert web.get(url, headers={"Authorization": f"Bearer {forged}"}).status_code == 401
+    assert web.get(url).status_code == 401
 
 
 def test_new_signing_keys_are_taken_without_a_restart(pods: Pods) -> None:
@@ -82,7 +83,7 @@ def test_new_signing_keys_are_taken_without_a_restart(pods: Pods) -> None:
 
     assert ask(pods).status_code == 200
     url = pods.worker.url + "/control/v1/status"
-    assert httpx.get(url, headers={"Authorization": f"Bearer {before}"}).status_code == 401
+    assert web.get(url, headers={"Authorization": f"Bearer {before}"}).status_code == 401
 
 
 def test_a_plan_is_given_back_byte_for_byte(pods: Pods) -> None:
@@ -97,16 +98,14 @@ def test_a_plan_may_come_compressed(pods: Pods) -> None:
     }
     url = f"{pods.worker.url}/control/v1/plans/{plan.digest}"
 
-    assert (
-        httpx.put(url, content=gzip.compress(plan.to_bytes()), headers=headers).status_code == 204
-    )
-    assert httpx.put(url, content=b"no gzip", headers=headers).status_code == 400
+    assert web.put(url, content=gzip.compress(plan.to_bytes()), headers=headers).status_code == 204
+    assert web.put(url, content=b"no gzip", headers=headers).status_code == 400
     pods.publish(pods.plan)
 
 
 def test_a_digest_that_does_not_match_is_refused(pods: Pods) -> None:
     plan = bank_plan(title="Other")
-    answer = httpx.put(
+    answer = web.put(
         f"{pods.worker.url}/control/v1/plans/sha256:{'0' * 64}",
         content=plan.to_bytes(),
         headers={"Authorization": f"Bearer {pods.processes.signer.token()}"},
@@ -129,17 +128,17 @@ def test_two_workers_share_the_work(pods: Pods) -> None:
 def test_a_probe_key_allows_decisions_for_some_minutes_and_nothing_else(pods: Pods) -> None:
     token = pods.processes.signer.token()
     url = pods.worker.url + "/control/v1/probe-keys"
-    assert httpx.post(url).status_code == 401
-    made = httpx.post(url, headers={"Authorization": f"Bearer {token}"})
+    assert web.post(url).status_code == 401
+    made = web.post(url, headers={"Authorization": f"Bearer {token}"})
     assert made.status_code == 201
     headers = {"Authorization": f"Bearer {made.json()['key']}"}
     body = {"customer": "1", "slot": "home-banner", "context": {}}
 
     def asked() -> int:
-        return httpx.post(f"{pods.serve.url}/v1/decisions", json=body, headers=headers).status_code
+        return web.post(f"{pods.serve.url}/v1/decisions", json=body, headers=headers).status_code
 
     until(lambda: asked() in (200, 404), what="the serving pod knows the key")
-    refused = httpx.post(f"{pods.serve.url}/v1/events", json=[], headers=headers)
+    refused = web.post(f"{pods.serve.url}/v1/events", json=[], headers=headers)
     assert refused.status_code == 403
     found = ask_customers(
         pods.dsn,

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.conftest import Pods
+from tests.servers import web
 from tests.servers.postgresql import rows
 from tests.servers.wait import until
 from wayfare_engine.identity import Scope
@@ -175,7 +176,7 @@ def test_a_key_is_required_and_its_scope_counts(pods: Pods) -> None:
     url = pods.serve.url + "/v1/decisions"
 
     def status(**headers: str) -> int:
-        return httpx.post(url, json=body, headers=headers).status_code
+        return web.post(url, json=body, headers=headers).status_code
 
     until(lambda: status(**{"X-API-Key": reader}) == 403, seconds=5, what="the key is known")
     assert status() == 401
@@ -205,7 +206,7 @@ def test_metrics_count_decisions_and_name_the_plan(pods: Pods) -> None:
     pods.decide("anna", page="accounts")
     pods.decide("carl")
 
-    text = httpx.get(pods.serve.url + "/metrics").text
+    text = web.get(pods.serve.url + "/metrics").text
 
     assert 'wayfare_decisions_total{outcome="offered",slot="home-banner"}' in text
     assert 'wayfare_decisions_total{outcome="nothing",slot="home-banner"}' in text
@@ -226,8 +227,8 @@ def test_the_openapi_page_is_whole_in_itself(pods: Pods) -> None:
 
 
 def test_alive_and_active(pods: Pods) -> None:
-    assert httpx.get(pods.serve.url + "/livez").status_code == 200
-    active = httpx.get(pods.serve.url + "/activez")
+    assert web.get(pods.serve.url + "/livez").status_code == 200
+    active = web.get(pods.serve.url + "/activez")
     assert active.status_code == 200
     assert active.json()["site"] == "east"
 
@@ -260,7 +261,7 @@ def test_no_body_whatever_makes_a_server_error(pods: Pods, body: bytes) -> None:
 
 def test_what_was_fuzzed_is_all_in_the_ledger(pods: Pods) -> None:
     def counted() -> dict[str, float]:
-        text = httpx.get(pods.serve.url + "/metrics").text
+        text = web.get(pods.serve.url + "/metrics").text
         return {
             line.split()[0]: float(line.split()[1])
             for line in text.splitlines()

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.engine.plans import CUSTOMERS, write_customers
+from tests.servers import web
 from tests.servers.ports import free_port
 from tests.servers.wait import until
 
@@ -65,7 +65,7 @@ class Dev:
         return found[1]
 
     def title(self, key: str) -> str:
-        answer = httpx.post(
+        answer = web.post(
             f"http://127.0.0.1:{self.port}/v1/decisions",
             json={"customer": "anna", "slot": "banner"},
             headers={"Authorization": f"Bearer {key}"},

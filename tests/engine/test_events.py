@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.conftest import Pods
-from tests.servers import epochs
+from tests.servers import epochs, web
 from tests.servers.postgresql import PostgresqlServer, rows
 from tests.servers.wait import until
 from wayfare_engine.identity import Scope
@@ -217,11 +217,11 @@ def test_a_key_needs_the_scope(pods: Pods) -> None:
     url = pods.serve.url + "/v1/events"
 
     def status(scope: Scope) -> int:
-        return httpx.post(url, json=event, headers={"X-API-Key": keys[scope]}).status_code
+        return web.post(url, json=event, headers={"X-API-Key": keys[scope]}).status_code
 
     until(lambda: status(Scope.EVENTS_WRITE) == 200, seconds=5, what="the key is known")
     assert status(Scope.DECIDE) == 403
-    assert httpx.post(url, json=event).status_code == 401
+    assert web.post(url, json=event).status_code == 401
 
 
 @pytest.mark.parametrize(

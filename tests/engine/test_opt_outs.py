@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.engine.conftest import Pods
+from tests.servers import web
 from tests.servers.postgresql import rows
 from wayfare_engine.identity import Scope
 
@@ -78,8 +79,8 @@ def test_a_wrong_one_says_where(pods: Pods, body: Any, status: int, place: str) 
 def test_it_needs_its_scope(pods: Pods) -> None:
     body = {"customer": "o-4", "channel": "*", "out": True}
     url = pods.serve.url + "/v1/opt-outs"
-    assert httpx.post(url, json=body).status_code == 401
+    assert web.post(url, json=body).status_code == 401
     key = pods.processes.key(Scope.DECIDE)
-    answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {key}"})
+    answer = web.post(url, json=body, headers={"Authorization": f"Bearer {key}"})
     assert answer.status_code in (401, 403), answer.text
     assert rows(pods.dsn, OUT, "o-4") == []

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import httpx
 
 from tests.engine.conftest import Pods
+from tests.servers import web
 from tests.servers.postgresql import PostgresqlServer, rows
 from tests.servers.wait import until
 from wayfare_engine.store.embedded import EmbeddedValkey
@@ -58,8 +59,8 @@ def test_postgresql_is_killed_and_comes_back_while_decisions_flow(
         postgresql.kill()
         try:
             until(lambda: "postgresql" in load.degraded(), what="degraded names PostgreSQL")
-            told = httpx.get(pods.serve.url + "/readyz")
-            strict = httpx.get(pods.serve.url + "/readyz?stores=required")
+            told = web.get(pods.serve.url + "/readyz")
+            strict = web.get(pods.serve.url + "/readyz?stores=required")
             away = len(load.answers)
             until(lambda: len(load.answers) > away + 100, what="requests flow without it")
         finally:
@@ -88,7 +89,7 @@ def test_valkey_is_killed_and_comes_back_while_decisions_flow(
         valkey.kill()
         try:
             until(lambda: load.degraded() == ["valkey"], what="degraded names Valkey")
-            metrics = httpx.get(pods.serve.url + "/metrics").text
+            metrics = web.get(pods.serve.url + "/metrics").text
         finally:
             valkey.start()
         until(lambda: load.degraded() == [], what="degraded no longer")
@@ -105,13 +106,13 @@ def test_a_full_buffer_drops_rows_counts_them_and_says_so(
     body = {"customer": "anna", "slot": "home-banner"}
 
     def ask() -> httpx.Response:
-        return httpx.post(small.url + "/v1/decisions", json=body, headers=pods.client.headers)
+        return web.post(small.url + "/v1/decisions", json=body, headers=pods.client.headers)
 
     postgresql.kill()
     try:
         until(lambda: "postgresql" in ask().json()["degraded"], what="degraded")
         answers = [ask() for _ in range(8)]
-        text = httpx.get(small.url + "/metrics").text
+        text = web.get(small.url + "/metrics").text
     finally:
         postgresql.start()
 
@@ -130,7 +131,7 @@ def test_a_killed_pod_loses_at_most_what_was_in_its_buffer(pods: Pods) -> None:
     earlier = [client.post("/v1/decisions", json=body).json()["decision_id"] for _ in range(50)]
 
     def written() -> bool:
-        text = httpx.get(doomed.url + "/metrics").text
+        text = web.get(doomed.url + "/metrics").text
         return "wayfare_ledger_queue_rows 0.0" in text
 
     until(written, what="the buffer is empty")

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.conftest import Pods
+from tests.servers import web
 from tests.servers.postgresql import rows
 from tests.servers.wait import until
 from wayfare_engine.clock import new_id, now
@@ -64,7 +65,7 @@ class Receipts:
             "webhook-signature": f"{more}{mark}",
         }
         url = f"{self.url}/v1/receipts/{channel}"
-        return httpx.post(url, content=raw, headers=headers, timeout=20)
+        return web.post(url, content=raw, headers=headers, timeout=20)
 
     def handed_over(
         self, *, channel: str = "bank/sms", provider_id: str | None = None, outcome: bool = True
@@ -172,7 +173,7 @@ def test_what_no_secret_signed_is_refused_in_the_same_words(receipts: Receipts) 
     ]
     assert {a.status_code for a in forged} <= {401, 404}
     assert len({a.json()["detail"] for a in forged if a.status_code == 401}) == 1
-    unsigned = httpx.post(f"{receipts.url}/v1/receipts/bank/sms", json=body)
+    unsigned = web.post(f"{receipts.url}/v1/receipts/bank/sms", json=body)
     assert unsigned.status_code == 401
     assert receipts.state(key) is None
 

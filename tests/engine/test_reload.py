@@ -12,6 +12,7 @@ import httpx
 
 from tests.engine.conftest import Pods
 from tests.engine.plans import CUSTOMERS, bank_plan, write_customers
+from tests.servers import web
 from tests.servers.postgresql import rows
 from tests.servers.wait import until
 
@@ -102,10 +103,10 @@ def test_customers_who_are_loaded_later_are_served_without_a_restart(
 
 
 def test_a_plan_that_cannot_be_read_leaves_the_present_one_serving(pods: Pods) -> None:
-    before = httpx.get(pods.serve.url + "/readyz").json()["plan"]
+    before = web.get(pods.serve.url + "/readyz").json()["plan"]
     body = b'{"format": 999}'
     digest = "sha256:" + hashlib.sha256(body).hexdigest()
-    answer = httpx.put(
+    answer = web.put(
         f"{pods.worker.url}/control/v1/plans/{digest}",
         content=body,
         headers={"Authorization": f"Bearer {pods.processes.signer.token()}"},
@@ -113,7 +114,7 @@ def test_a_plan_that_cannot_be_read_leaves_the_present_one_serving(pods: Pods) -
 
     assert answer.status_code == 422
     assert "format 999" in answer.json()["detail"]
-    assert httpx.get(pods.serve.url + "/readyz").json()["plan"] == before
+    assert web.get(pods.serve.url + "/readyz").json()["plan"] == before
 
 
 def _more_than(answers: list[tuple[str, httpx.Response]], count: int) -> bool:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
 from tests.engine.conftest import Pods
 from tests.engine.plans import SCHEMA, journey, resource, segment
+from tests.servers import web
 from tests.servers.channel_host import HostProcess, channel_host
 from tests.servers.ports import free_port
 from tests.servers.wait import until
@@ -99,7 +99,7 @@ def outcomes(dsn: str, keys: list[str]) -> list[str | None]:
 
 
 def told(pods: Pods, name: str) -> dict[str, Any]:
-    answer = httpx.get(
+    answer = web.get(
         f"{pods.worker.url}/control/v1/status",
         headers={"Authorization": f"Bearer {pods.processes.signer.token()}"},
         timeout=10,
@@ -137,7 +137,7 @@ def test_a_worker_sends_what_is_planned(pods: Pods, sink: HostProcess, tmp_path:
         "batchSize": 100,
     }
     assert (found["waiting"], found["unknown"], found["lastError"]) == (0, 0, None)
-    metrics = httpx.get(f"{pods.worker.url}/metrics").text
+    metrics = web.get(f"{pods.worker.url}/metrics").text
     assert 'wayfare_hand_overs_total{channel="default/sms",result="Accepted"}' in metrics
 
 

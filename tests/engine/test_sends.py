@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from tests.outbox.conftest import in_thread
+from tests.servers import web
 from tests.servers.channel_host import channel_host
 from tests.servers.command import wayfare
 from tests.servers.engine import EngineProcesses, engine_processes
@@ -264,10 +265,10 @@ def test_no_more_than_a_thousand_and_not_without_the_right(site: Site) -> None:
     for method, path in (("POST", "/v1/sends"), ("GET", "/v1/sends/x"), ("POST", "/v1/preview")):
 
         def told(method: str = method, path: str = path) -> bool:
-            return httpx.request(method, site.url + path, headers=other).status_code == 403
+            return web.request(method, site.url + path, headers=other).status_code == 403
 
         until(told, what=f"403 at {path}")
-        assert httpx.request(method, site.url + path).status_code == 401
+        assert web.request(method, site.url + path).status_code == 401
 
 
 def test_a_send_goes_the_whole_way_and_says_where_it_stands(sending: Site) -> None:
@@ -294,7 +295,7 @@ def test_why_it_was_not_sent_has_an_answer(sending: Site) -> None:
     told = sending.get(held)
     assert told["why"] == "it is held back until 2099-01-01T00:00:00Z: quiet hours"
     assert told["until"].startswith("2099-01-01")
-    missing = httpx.get(
+    missing = web.get(
         f"{sending.url}/v1/sends/none", headers=dict(sending.client.headers), timeout=5
     )
     assert missing.status_code == 404

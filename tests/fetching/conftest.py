@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.outbox.conftest import WINDOW, Outbox
+from tests.servers import web
 from tests.servers.emptying import empty, remember
 from tests.servers.engine import EngineProcess, EngineProcesses, engine_processes
 from tests.servers.postgresql import PostgresqlServer, running_postgresql
@@ -62,7 +63,7 @@ def serving(processes: EngineProcesses, **environment: str) -> EngineProcess:
 
     def answers() -> bool:
         assert pod.process.poll() is None, pod.tail()
-        return httpx.get(f"{pod.url}/livez", timeout=2).status_code == 200
+        return web.get(f"{pod.url}/livez", timeout=2).status_code == 200
 
     until(answers, what="the pod", ignoring=(httpx.HTTPError,))
     return pod
@@ -92,7 +93,7 @@ class Site(Outbox):
 
     def get(self, channel: str, **query: Any) -> httpx.Response:
         """Ask for sends."""
-        return httpx.get(f"{self.url}/v1/outbox/{channel}", params=query, timeout=20)
+        return web.get(f"{self.url}/v1/outbox/{channel}", params=query, timeout=20)
 
     def wait_known(self, channel: str) -> None:
         """Until a worker has made the channel known."""
@@ -120,7 +121,7 @@ class Site(Outbox):
 
     def acknowledge(self, channel: str, *some: dict[str, Any]) -> list[str]:
         """What became of each acknowledgement."""
-        answer = httpx.post(f"{self.url}/v1/outbox/{channel}", json=list(some), timeout=20)
+        answer = web.post(f"{self.url}/v1/outbox/{channel}", json=list(some), timeout=20)
         assert answer.status_code == 200, answer.text
         return [one["taken"] for one in answer.json()["acknowledgements"]]
 

@@ -9,13 +9,13 @@ import signal
 import sys
 from pathlib import Path
 
-import httpx
+from tests.servers import web
 
 if __name__ == "__main__":
     url, folder, *how = sys.argv[1:]
     effects = Path(folder) / "effects"
     while True:
-        answer = httpx.get(url, params={"lease": "1s"}, timeout=20)
+        answer = web.get(url, params={"lease": "1s"}, timeout=20)
         if answer.status_code != 200:
             continue
         done = []
@@ -30,4 +30,4 @@ if __name__ == "__main__":
                 {"send_key": send["send_key"], "lease": send["lease"], "result": "Accepted"}
             )
         if done:
-            httpx.post(url, json=done, timeout=20).raise_for_status()
+            web.post(url, json=done, timeout=20).raise_for_status()

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
 from tests.fetching.conftest import Site, said
 from tests.outbox.conftest import now
+from tests.servers import web
 from tests.servers.wait import until
 from wayfare_engine.clock import new_id
 from wayfare_engine.facts import Draft, Fact, write
@@ -312,8 +312,8 @@ def test_problems(site: Site) -> None:
         url = f"{site.url}/v1/outbox/{CORE}"
         good = {"send_key": "a", "lease": "b", "result": "Accepted"}
         for raw in (b"[]", b"{", b"[1]", b'[{"send_key": "a"}]'):
-            assert httpx.post(url, content=raw).status_code in (400, 422)
+            assert web.post(url, content=raw).status_code in (400, 422)
         for body in ([good, good], [good | {"result": "Late"}], [good | {"more": 1}], [good] * 501):
-            assert httpx.post(url, json=body).status_code == 422
+            assert web.post(url, json=body).status_code == 422
         for name, value in (("detail", "x" * 301), ("lease", "y" * 257), ("send_key", "a\x00")):
-            assert httpx.post(url, json=[good | {name: value}]).status_code == 422
+            assert web.post(url, json=[good | {name: value}]).status_code == 422

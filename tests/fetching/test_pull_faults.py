@@ -15,7 +15,7 @@ import pytest
 
 from tests.fetching.conftest import Site, said, serving
 from tests.outbox.conftest import now
-from tests.servers import epochs
+from tests.servers import epochs, web
 from tests.servers.engine import EngineProcesses, engine_processes
 from tests.servers.postgresql import PostgresqlServer
 from tests.servers.wait import until
@@ -41,7 +41,7 @@ def test_a_pod_is_killed_before_it_answers(
         until(lambda: site.ask(offered) == [(1,)], what="the offer")
         leased = site.state(send)[1]
         with pytest.raises(httpx.RemoteProtocolError):
-            httpx.get(f"{dying.url}/v1/outbox/{channel}", params={"lease": "1s"}, timeout=20)
+            web.get(f"{dying.url}/v1/outbox/{channel}", params={"lease": "1s"}, timeout=20)
         assert dying.process.wait(20) == -signal.SIGKILL
         if outcome == "Accepted":
             (given,) = site.fetch_until(channel)
@@ -138,7 +138,7 @@ def test_a_key_needs_the_scope(site: Site, processes: EngineProcesses) -> None:
     def status(key: str | None, method: str = "GET") -> int:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         body = [{"send_key": "a", "lease": "b", "result": "Accepted"}] if method == "POST" else None
-        return httpx.request(method, url, headers=headers, json=body, timeout=20).status_code
+        return web.request(method, url, headers=headers, json=body, timeout=20).status_code
 
     until(lambda: status(keys[Scope.OUTBOX_PULL]) == 404, what="the key is known")
     for method, allowed in (("GET", 404), ("POST", 200)):
@@ -149,7 +149,7 @@ def test_a_key_needs_the_scope(site: Site, processes: EngineProcesses) -> None:
 
 
 def test_the_api_is_described(site: Site) -> None:
-    document = httpx.get(f"{site.url}/openapi.json").json()
+    document = web.get(f"{site.url}/openapi.json").json()
     path = document["paths"]["/v1/outbox/{channel}"]
     assert set(path) == {"get", "post"}
     assert {"OutboxResponse", "OutboxSend", "AcknowledgementRequest"} <= set(

@@ -22,6 +22,7 @@ from psycopg import AsyncConnection
 from tests.digests.taking import compared
 from tests.fetching.conftest import Site, serving
 from tests.outbox.conftest import now
+from tests.servers import web
 from tests.servers.command import wayfare
 from tests.servers.engine import EngineProcess, EngineProcesses, engine_processes
 from tests.servers.postgresql import PostgresqlServer
@@ -98,7 +99,7 @@ class Desk(Site):
 
     def call(self, send: PlannedSend, action: str, **body: Any) -> httpx.Response:
         """What a person does."""
-        return httpx.post(f"{self.url}/v1/tasks/{send.key}/{action}", json=body, timeout=20)
+        return web.post(f"{self.url}/v1/tasks/{send.key}/{action}", json=body, timeout=20)
 
     def do(self, send: PlannedSend, action: str, **body: Any) -> dict[str, Any]:
         """The same, and it succeeds."""
@@ -115,12 +116,12 @@ class Desk(Site):
 
     def read(self, send: PlannedSend) -> dict[str, Any]:
         """A task as it stands."""
-        found: dict[str, Any] = httpx.get(f"{self.url}/v1/tasks/{send.key}").json()
+        found: dict[str, Any] = web.get(f"{self.url}/v1/tasks/{send.key}").json()
         return found
 
     def list(self, **query: Any) -> dict[str, Any]:
         """Tasks."""
-        answer = httpx.get(f"{self.url}/v1/tasks", params=query, timeout=20)
+        answer = web.get(f"{self.url}/v1/tasks", params=query, timeout=20)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -211,10 +212,10 @@ def test_wrong_calls_are_refused(desk: Desk) -> None:
     good = {"by": "eve", "outcome": "reached"}
     wrong = ({"by": ""}, {"by": "x" * 129}, {"by": "a\u0001"}, {"note": "n" * 4001}, {"more": 1})
     for change in (*wrong, {"note": "a\u0000"}, {"outcome": None}):
-        assert httpx.post(url, json=good | change).status_code == 422, change
-    assert httpx.post(url, content=b"{").status_code == 400
+        assert web.post(url, json=good | change).status_code == 422, change
+    assert web.post(url, content=b"{").status_code == 400
     for query in ({"state": "Lost"}, {"limit": 0}, {"limit": 501}, {"after": "nothing"}):
-        assert httpx.get(f"{desk.url}/v1/tasks", params=query).status_code == 422, query
+        assert web.get(f"{desk.url}/v1/tasks", params=query).status_code == 422, query
     assert desk.read(send)["state"] == "Open"
 
 
@@ -281,7 +282,7 @@ def test_a_pod_is_killed_before_it_answers(desk: Desk, processes: EngineProcesse
     send = desk.make()
     dying = serving(processes, WAYFARE_CRASH="tasks.changed")
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.post(f"{dying.url}/v1/tasks/{send.key}/take", json={"by": "eve"}, timeout=20)
+        web.post(f"{dying.url}/v1/tasks/{send.key}/take", json={"by": "eve"}, timeout=20)
     assert dying.process.wait(20) == -signal.SIGKILL
     assert desk.refused(send, "take", by="bob")[:2] == (409, "task-taken")
     assert desk.do(send, "take", by="eve")["holder"] == "eve"
@@ -359,7 +360,7 @@ def test_a_key_needs_the_scope(desk: Desk, processes: EngineProcesses) -> None:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         url = f"{pod.url}/v1/tasks{path}"
         given = body if method == "POST" else None
-        return httpx.request(method, url, headers=headers, json=given, timeout=20).status_code
+        return web.request(method, url, headers=headers, json=given, timeout=20).status_code
 
     until(lambda: status(keys[Scope.TASKS], "GET", "") == 200, what="the key is known")
     for method, path, allowed in (("GET", "", 200), ("GET", "/x", 404), ("POST", "/x/close", 404)):

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.journal.making import PLAN, SITE, chained_ids, rows, write
+from tests.servers import web
 from tests.servers.command import arguments, clean_environment, wayfare
 from tests.servers.engine import EngineProcess, engine_processes
 from tests.servers.faults import Fault
@@ -75,7 +76,7 @@ class Sealing:
 
 def metric(worker: EngineProcess, name: str) -> float:
     """One figure of /metrics."""
-    text = httpx.get(worker.url + "/metrics", timeout=5).text
+    text = web.get(worker.url + "/metrics", timeout=5).text
     found = re.search(rf"^wayfare_journal_{name} (\S+)$", text, re.MULTILINE)
     assert found is not None, text
     return float(found[1])
@@ -98,7 +99,7 @@ def sealing(objects: ObjectServer, dsn: str) -> Iterator[Sealing]:
             }
             worker = processes.start("worker", **(environment | more))
             until(
-                lambda: httpx.get(worker.url + "/metrics", timeout=2).status_code == 200,
+                lambda: web.get(worker.url + "/metrics", timeout=2).status_code == 200,
                 seconds=60,
                 what="the worker answers",
                 ignoring=(httpx.HTTPError,),

@@ -23,6 +23,7 @@ from tests.misbehaving import raw
 from tests.misbehaving.keeper import Kept, on_cores
 from tests.misbehaving.plugins import ENTRIES
 from tests.misbehaving.records import Folder
+from tests.servers import web
 from tests.servers.command import clean_environment
 from tests.servers.engine import EngineProcess, EngineProcesses
 from tests.servers.ports import free_port
@@ -173,7 +174,7 @@ class Stage:
     def _served(self, serve: EngineProcess, plan: Plan) -> None:
         serve.wait_ready()
         url = serve.url
-        until(lambda: httpx.get(url + "/readyz").json()["plan"] == plan.digest, what="it is served")
+        until(lambda: web.get(url + "/readyz").json()["plan"] == plan.digest, what="it is served")
         self.client.close()
         self.client = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {self.processes.key()}"}, timeout=10
@@ -195,7 +196,7 @@ class Stage:
 
     def told(self) -> dict[str, dict[str, Any]]:
         """What the control API says of channels, by name."""
-        answer = httpx.get(
+        answer = web.get(
             f"{self.workers[0].url}/control/v1/status",
             headers={"Authorization": f"Bearer {self.processes.signer.token()}"},
             timeout=10,

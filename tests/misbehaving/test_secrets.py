@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from tests.misbehaving.stage import Bad, Stage, stage
+from tests.servers import web
 from tests.servers.wait import until
 
 pytestmark = pytest.mark.timeout(300)
@@ -138,7 +139,7 @@ def test_the_control_api_does_not_tell_them(failed: tuple[Stage, Bad]) -> None:
     assert ADDRESS not in answer
     for process in (made.workers[0], made.serve):
         assert process is not None
-        metrics = httpx.get(f"{process.url}/metrics").text
+        metrics = web.get(f"{process.url}/metrics").text
         assert SECRET not in metrics
         assert ADDRESS not in metrics
 

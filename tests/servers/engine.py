@@ -21,6 +21,7 @@ import psycopg
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from tests.servers import web
 from tests.servers.command import Forked, finished
 from tests.servers.ports import free_port
 from tests.servers.wait import until
@@ -79,7 +80,7 @@ class EngineProcess:
 
     def ready(self) -> bool:
         """Whether /readyz says so."""
-        return httpx.get(self.url + "/readyz", timeout=2).status_code == 200
+        return web.get(self.url + "/readyz", timeout=2).status_code == 200
 
     def wait_ready(self, seconds: float = 120) -> EngineProcess:
         """Wait for /readyz; the error has the end of the log."""
@@ -190,7 +191,7 @@ class EngineProcesses:
 
     def publish(self, worker: EngineProcess, plan: Plan) -> httpx.Response:
         """Put a plan, as the operator does."""
-        return httpx.put(
+        return web.put(
             f"{worker.url}/control/v1/plans/{plan.digest}",
             content=plan.to_bytes(),
             headers={"Authorization": f"Bearer {self.signer.token()}"},

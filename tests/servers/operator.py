@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.servers import web
 from tests.servers.apiserver import ApiServer
 from tests.servers.ports import free_port
 from tests.servers.wait import until
@@ -97,7 +98,7 @@ class OperatorProcess:
 
     def metrics(self) -> str:
         """The text of /metrics."""
-        return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5, trust_env=False).text
+        return web.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
 
     def leading(self) -> bool:
         """Whether this replica leads."""

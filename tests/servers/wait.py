@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+_OFTEN, _RARELY = 0.05, 0.15
 
 
 class NeverHappened(AssertionError):
@@ -18,14 +19,15 @@ def until(
     *,
     seconds: float = 30.0,
     what: str = "the fact",
-    every: float = 0.05,
+    every: float | None = None,
     ignoring: tuple[type[BaseException], ...] = (),
 ) -> T:
-    """Ask `fact` every `every` seconds until its answer is truthy, and return that answer.
+    """Ask `fact` every `every` seconds until its answer is truthy, and return that answer. By
+    default it is asked often for a second and then less: asking takes time from who works on it.
 
     Errors listed in `ignoring` count as "not yet". Raises NeverHappened after `seconds`.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     seen: object = None
     while True:
         try:
@@ -35,6 +37,7 @@ def until(
         else:
             if seen:
                 return seen
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise NeverHappened(f"{what}: not within {seconds:g} s; last seen: {seen!r}")
-        time.sleep(every)
+        time.sleep(every or (_OFTEN if waited < 1 else _RARELY))

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.engine.plans import CUSTOMERS, bank_plan, write_customers
+from tests.servers import web
 from tests.servers.engine import EngineProcess, EngineProcesses, engine_processes
 from tests.servers.faultstore import FaultStore, running_faults
 from tests.servers.objects import ObjectServer, running_objects
@@ -73,7 +74,7 @@ class Site:
     def get(self, path: str) -> httpx.Response:
         """Ask the serving pod."""
         assert self.serve is not None
-        return httpx.get(self.serve.url + path, timeout=10)
+        return web.get(self.serve.url + path, timeout=10)
 
     def activez(self) -> tuple[int, dict[str, Any]]:
         """What it says of itself."""
@@ -94,13 +95,13 @@ class Site:
         """Ask for a decision."""
         assert self.serve is not None
         body = {"customer": customer, "slot": "home-banner", "context": {"page": "accounts"}}
-        return httpx.post(self.serve.url + "/v1/decisions", json=body, timeout=10)
+        return web.post(self.serve.url + "/v1/decisions", json=body, timeout=10)
 
     def event(self, number: int) -> httpx.Response:
         """Write an event."""
         assert self.serve is not None
         body = {"customer": "anna", "name": "login", "client_id": f"{self.name}-{number}"}
-        return httpx.post(self.serve.url + "/v1/events", json=body, timeout=10)
+        return web.post(self.serve.url + "/v1/events", json=body, timeout=10)
 
     def ask(self, query: str, *given: object) -> list[tuple[Any, ...]]:
         """Ask the database."""
@@ -110,7 +111,7 @@ class Site:
     def metric(self, name: str, **labels: str) -> float:
         """A figure of the worker; 0.0 when it is not there."""
         assert self.worker is not None
-        text = httpx.get(self.worker.url + "/metrics", timeout=5).text
+        text = web.get(self.worker.url + "/metrics", timeout=5).text
         inside = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
         wanted = name + (f"{{{inside}}}" if inside else "")
         for line in text.splitlines():
@@ -122,7 +123,7 @@ class Site:
         """What the worker tells the operator."""
         assert self.worker is not None
         token = {"Authorization": f"Bearer {self.processes.signer.token()}"}
-        answer = httpx.get(self.worker.url + "/control/v1/status", headers=token, timeout=10)
+        answer = web.get(self.worker.url + "/control/v1/status", headers=token, timeout=10)
         found: dict[str, Any] = answer.json()["standing"]
         return found
 
