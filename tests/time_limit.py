@@ -26,7 +26,7 @@ def left_out(minutes: str | None, since_start: float) -> str:
     try:
         limit = float(minutes or "inf")
     except ValueError:
-        raise ValueError(f"{MINUTES} is {minutes!r}: give minutes, such as 55") from None
+        raise ValueError(f"{MINUTES} is {minutes!r}: give minutes, such as 50") from None
     if since_start <= limit * 60:
         return ""
     return f"LEFT OUT: {MINUTES}={minutes} are over; without it this runs, too"
