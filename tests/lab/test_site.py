@@ -168,7 +168,7 @@ def test_what_a_site_runs_is_not_pressed_hard_by_others(group_in_site: Path) -> 
         for process in busy:
             os.sched_setaffinity(process.pid, {0})
         before = [_processor_seconds(process.pid) for process in busy]
-        time.sleep(3)
+        time.sleep(3)  # the span that is measured
         inside, *beside = (
             _processor_seconds(process.pid) - had for process, had in zip(busy, before, strict=True)
         )

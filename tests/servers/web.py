@@ -14,4 +14,3 @@ _client = httpx.Client(
     limits=httpx.Limits(max_keepalive_connections=0),
 )
 get, post, put, request = _client.get, _client.post, _client.put, _client.request
-delete, patch = _client.delete, _client.patch

@@ -55,11 +55,18 @@ def ask(
 def client(api_key: str | None = None) -> httpx.Client:
     """A client that follows no redirects and takes no proxy from the environment."""
     headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    return httpx.Client(headers=headers, trust_env=False, follow_redirects=False, verify=trusted())
+    return httpx.Client(headers=headers, trust_env=False, follow_redirects=False, verify=_trusted())
+
+
+def async_client(seconds: float) -> httpx.AsyncClient:
+    """The same for who must not wait; `seconds` bound each part of a request."""
+    return httpx.AsyncClient(
+        timeout=seconds, trust_env=False, follow_redirects=False, verify=_trusted()
+    )
 
 
 @cache
-def trusted() -> ssl.SSLContext:
+def _trusted() -> ssl.SSLContext:
     """Whose certificates are trusted. Reading them takes longer than a request: a client that makes
     few of them should not begin with it each time."""
     return httpx.create_ssl_context(trust_env=False)

@@ -15,7 +15,7 @@ from wayfare_engine.crashpoints import crash_point
 from wayfare_engine.resources import parse_duration
 from wayfare_engine.resources.traffic import RouteHttpRoute, RouteService, RouteWebhook
 from wayfare_engine.runs import Skip
-from wayfare_engine.runs.http_asking import trusted
+from wayfare_engine.runs.http_asking import async_client
 from wayfare_operator.desired.metadata import SERVE, selector
 from wayfare_operator.kube.client import ApiError
 from wayfare_operator.kube.kinds import HTTP_ROUTE, SERVICE
@@ -79,7 +79,7 @@ async def _tell(step: StepContext, webhook: RouteWebhook) -> str | None:
         headers[SIGNATURE] = "sha256=" + keys.sign(b"wayfare route\n" + body)
     timeout = parse_duration(webhook.timeout).total_seconds()
     try:
-        async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=trusted()) as http:
+        async with async_client(timeout) as http:
             answer = await http.post(webhook.url, content=body, headers=headers)
     except httpx.HTTPError as error:
         return f"the webhook does not answer: {type(error).__name__}"

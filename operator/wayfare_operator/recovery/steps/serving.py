@@ -11,7 +11,7 @@ import httpx
 
 from wayfare_engine.resources import CheckLevel, Journey, Verdict
 from wayfare_engine.runs import CheckResult
-from wayfare_engine.runs.http_asking import trusted
+from wayfare_engine.runs.http_asking import async_client
 from wayfare_operator.control import WorkerUnreachable
 from wayfare_operator.desired.metadata import SERVE
 from wayfare_operator.kube.kinds import DEPLOYMENT, JOURNEY, Ref
@@ -53,7 +53,7 @@ async def look(step: StepContext) -> tuple[CheckResult, ...]:
     url = step.world.settings.serve_url_template.format(
         name=metadata.name, namespace=metadata.namespace
     )
-    async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, verify=trusted()) as http:
+    async with async_client(_TIMEOUT) as http:
         return (
             _pods(step),
             await _active(step, http, url),
@@ -166,7 +166,7 @@ async def front_door(step: StepContext) -> tuple[bool, str]:
     url = step.plan.spec.traffic.front_door
     if url is None:
         return True, "the plan names no front door, so nobody has asked there"
-    async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, verify=trusted()) as http:
+    async with async_client(_TIMEOUT) as http:
         for _ in range(ASKED):
             try:
                 answer = await http.get(f"{url.rstrip('/')}/activez")
