@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Sealing:
     dsn: str
     store: ObjectStore
     faults: FaultStore
+    logs: Callable[[], str]
 
     def status(self) -> dict[str, Any]:
         """`wayfare journal status --json`."""
@@ -62,7 +63,10 @@ class Sealing:
             with psycopg.connect(self.dsn, autocommit=True) as connection:
                 return highest(where, PLAN, seen=0) is not None and site_epoch(connection).held
 
-        until(acts, what="the site acts")
+        try:
+            until(acts, what="the site acts")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from None
 
     def told(self, words: str) -> dict[str, Any]:
         """The status, once its problem says so."""
@@ -106,7 +110,8 @@ def sealing(objects: ObjectServer, dsn: str) -> Iterator[Sealing]:
             )
             return worker
 
-        yield Sealing(start, dsn, open_store(url, options=objects.options), faults)
+        store = open_store(url, options=objects.options)
+        yield Sealing(start, dsn, store, faults, processes.logs)
 
 
 @pytest.mark.parametrize(

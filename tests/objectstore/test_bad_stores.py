@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.faultstore import Answer, FaultStore, Overwrites, Stale
+from tests.servers.faultstore import Answer, Delay, FaultStore, Overwrites, Stale
 from tests.servers.objects import ObjectServer
 from tests.servers.ports import free_port
 from tests.servers.require import need
@@ -24,7 +24,7 @@ from wayfare_engine.objectstore import (
     paths,
 )
 from wayfare_engine.objectstore.marker import FORMAT, Marker, check, claim
-from wayfare_engine.objectstore.probe import prove
+from wayfare_engine.objectstore.probe import AT_ONCE, prove, prove_store
 
 
 @pytest.fixture
@@ -70,6 +70,32 @@ def test_a_store_whose_creates_race_is_refused(store: ObjectStore, faults: Fault
     faults.rule("a", Overwrites(), path="-race")
     with pytest.raises(StoreUnfit, match="at once 8 succeeded, not one"):
         prove(store, "n1")
+
+
+def test_a_store_whose_creates_wait_for_one_another_is_good(
+    url: str, faults: FaultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_a_worker_has_it(faults, monkeypatch)
+    slow = faults.rule("a", Delay(1.5), methods="PUT", path="-race")
+    prove_store(url, 0.5)
+    assert slow.used == 2 * AT_ONCE
+
+
+def test_a_create_that_is_done_and_answered_with_an_error_says_nothing_of_the_store(
+    url: str, faults: FaultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_a_worker_has_it(faults, monkeypatch)
+    rule = faults.rule("a", Answer(503, "SlowDown", late=True), methods="PUT", times=1)
+    with pytest.raises(StoreUnavailable):
+        prove_store(url, 10)
+    assert rule.used == 1
+    prove_store(url, 10)
+
+
+def as_a_worker_has_it(faults: FaultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's address and credentials are in the environment."""
+    for name, value in faults.options("a").items():
+        monkeypatch.setenv(name, value)
 
 
 def test_nothing_listens(url: str, objects: ObjectServer) -> None:

@@ -163,6 +163,10 @@ class EngineProcesses:
         """Run `wayfare ARGUMENTS` to its end."""
         return finished(arguments, self._environment, stdin)
 
+    def logs(self) -> str:
+        """The ends of all their logs, for a test that says why it failed."""
+        return "\n".join(f"--- {one.log.name}\n{one.tail()}" for one in self._running)
+
     def key(self, *scopes: Scope) -> str:
         """A new API key, stored; admin when no scope is given."""
         made = new_key(

@@ -18,12 +18,13 @@ class Delay:
 
 @dataclass(frozen=True)
 class Answer:
-    """The server is not asked; this error document is the answer."""
+    """This error document is the answer; with `late` the request takes effect before it."""
 
     status: int
     code: str = "InternalError"
     message: str = "a fault that a test asked for"
     headers: tuple[tuple[str, str], ...] = ()
+    late: bool = False
 
 
 @dataclass(frozen=True)

@@ -243,8 +243,8 @@ class FaultStore:
         match fault:
             case Delay(seconds):
                 await asyncio.sleep(seconds)
-            case Answer(status, code, message, headers):
-                self._note(place, request, 0)
+            case Answer(status, code, message, headers, late):
+                self._note(place, request, (await line.ask(request)).status if late else 0)
                 writer.write(answer(status, code, message, **dict(headers)))
                 await writer.drain()
                 return True

@@ -81,7 +81,7 @@ class Sealer:
         seconds: float = 0.2,
         max_rows: int = MAX_ROWS,
         max_bytes: int = MAX_BYTES,
-        prove: Callable[[ObjectStore], None] | None = None,
+        prove: Callable[[], None] | None = None,
     ) -> None:
         self._dsn = dsn
         self._store = store
@@ -190,7 +190,7 @@ class Sealer:
     def _proved(self) -> None:
         if self._prove is not None:
             check(self._store, self._plan)  # nothing is written into a store of somebody else
-            self._prove(self._store)
+            self._prove()
             self._prove = None
 
     def _refreshed(self, connection: Connection[Any]) -> list[_Chain]:

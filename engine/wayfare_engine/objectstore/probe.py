@@ -9,19 +9,31 @@ the back of who writes. Both sites have to open the very same bucket.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from wayfare_engine.objectstore import paths
 from wayfare_engine.objectstore.problems import StoreProblem, StoreUnfit
-from wayfare_engine.objectstore.store import ObjectStore
+from wayfare_engine.objectstore.store import ObjectStore, open_store
 
 AT_ONCE = 8
+LEAST_SECONDS = 10.0
+"""How long an answer may take at least: creates of one object at once wait for one another, at
+SeaweedFS a second each (measured: up to 3 s for eight)."""
 _HINT = (
     "use one that has it: Amazon S3, Google Cloud Storage, Azure Blob Storage, MinIO, SeaweedFS; "
     "a gateway or cache in between may be what takes it away"
 )
+
+
+def prove_store(url: str, timeout_seconds: float) -> None:
+    """Prove the store of `url`, with a client for that alone: it is more patient than who writes
+    has to be, and repeats nothing by itself, because a create that took effect and was answered
+    with an error would find its own object. Raises as `prove` does."""
+    patient = max(timeout_seconds, LEAST_SECONDS)
+    prove(open_store(url, timeout_seconds=patient, retries=0), uuid.uuid4().hex)
 
 
 def prove(store: ObjectStore, nonce: str, *, rounds: int = 2) -> None:

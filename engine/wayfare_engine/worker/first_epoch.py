@@ -14,9 +14,8 @@ import structlog
 from wayfare_engine.lease import EpochTaken, TakeEpoch, highest, open_lease_store
 from wayfare_engine.lease.right import terms_of
 from wayfare_engine.lease.take_epoch import remembered
-from wayfare_engine.objectstore import open_store
 from wayfare_engine.objectstore.marker import check
-from wayfare_engine.objectstore.probe import prove
+from wayfare_engine.objectstore.probe import prove_store
 from wayfare_engine.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -40,10 +39,7 @@ def take_first_epoch(
         return False
     check(store, settings.recovery_plan)
     if last is None:
-        proving = open_store(
-            settings.object_store_url, timeout_seconds=settings.object_store_timeout_seconds
-        )
-        prove(proving, uuid.uuid4().hex)
+        prove_store(settings.object_store_url, settings.object_store_timeout_seconds)
     try:
         TakeEpoch(
             connection,

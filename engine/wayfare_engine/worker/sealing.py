@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -19,9 +18,9 @@ from wayfare_engine.journal.horizon import HorizonWatch, stalled
 from wayfare_engine.journal.sealer import Sealer
 from wayfare_engine.journal.status import JournalStatus, status
 from wayfare_engine.metrics import JournalMetrics
-from wayfare_engine.objectstore import ObjectStore, open_store
+from wayfare_engine.objectstore import open_store
 from wayfare_engine.objectstore.marker import check
-from wayfare_engine.objectstore.probe import prove
+from wayfare_engine.objectstore.probe import prove_store
 from wayfare_engine.settings import Settings
 from wayfare_engine.store.postgresql import patient
 from wayfare_engine.worker.standing import Standing
@@ -44,10 +43,11 @@ class _Proof:
         self._proved = False
         self._again_at = float("-inf")
 
-    def __call__(self, store: ObjectStore) -> None:
+    def __call__(self) -> None:
         """Prove it, unless that is done. Raises StoreUnfit, StoreProblem."""
-        if not self._proved:
-            prove(store, uuid.uuid4().hex)
+        url = self._settings.object_store_url
+        if url is not None and not self._proved:
+            prove_store(url, self._settings.object_store_timeout_seconds)
             self._proved = True
 
     def early(self) -> None:
@@ -59,7 +59,7 @@ class _Proof:
         try:
             store = open_store(url, timeout_seconds=self._settings.object_store_timeout_seconds)
             check(store, self._settings.recovery_plan)
-            self(store)
+            self()
         except SaidToPeople as error:
             log.warning("store.not_proved", error=str(error))
 
