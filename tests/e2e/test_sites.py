@@ -78,10 +78,14 @@ def test_a_primary_that_lingers_stops_before_the_other_site_starts(sites: Sites)
     assert len(twice) < 100, "only what was under way is in doubt"
 
     given_back = sites.run(sites.east, "failback")
-    told = sites.report(given_back)["stranded"]
+    report = sites.report(given_back)
+    told = report["stranded"]
     print(f"failback {story.whole(given_back):.1f} s, {told['rows']} rows were stranded")
     assert told["rows"] >= STRANDED_SENDS + STRANDED_EVENTS
     assert told["unaccounted"] == 0
+    (listed,) = report["strandedRows"]
+    assert len({row["id"] for row in listed["rows"]}) == told["rows"]
+    assert all(row["resolution"] for row in listed["rows"])
     # Nothing of it is left for who comes next, and each took effect.
     callers.wait_sent(since, 1_200 + STRANDED_SENDS, seconds=300)
     events.wait_counted(sites.east, reported)

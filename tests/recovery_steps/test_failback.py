@@ -22,6 +22,7 @@ from wayfare_engine.journal.segment import Segment
 from wayfare_engine.lease import Holder
 from wayfare_engine.ledger.fence import StaleEpoch
 from wayfare_engine.objectstore import StoreUnavailable, open_store
+from wayfare_engine.recovery.report import make_report
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import Run, StepResult, evidence
 
@@ -81,6 +82,8 @@ def test_a_stranded_tail_is_accounted_for_row_by_row(sites: Sites, spare: str) -
     every = ledger_ids(sites, "east") | ledger_ids(sites, "west")
     assert every == sealed_ids(sites) & every | told.keys()
     assert not sealed_ids(sites) & told.keys()
+    (listed,) = make_report(sites.store, PLAN, run.number, now=now()).stranded_rows
+    assert {row.id.replace("-", "") for row in listed.rows} == told.keys()
     catch_up(spare, sites.store, plan=PLAN)
     assert tables(sites.dsn("east")) == tables(sites.dsn("west")) == tables(spare)
     measured = sites.do(run, "east", "Measure")

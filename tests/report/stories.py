@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -278,7 +279,7 @@ def drill(store: ObjectStore, at: datetime = START, *, seconds: float = 31.5) ->
     )
     told.step("ReplayDecisions", 3.0, figures={"replayed": 2000, "differences": 0, "reasons": {}})
     told.step("Verify", 3.5, checks=four_checks(told), seen={"tables": 17})
-    told.step("Measure", 1.0, figures={"outwardSends": 0})
+    told.step("Measure", 1.0, figures=MEASURED)
     told.step("Cleanup", 2.0, figures={"left": []})
     told.step("Sleep", 1.0)
     told.end(
@@ -287,6 +288,24 @@ def drill(store: ObjectStore, at: datetime = START, *, seconds: float = 31.5) ->
         summary="The drill passed: west would have served.",
     )
     return told
+
+
+MEASURED: dict[str, Any] = {
+    "outwardSends": 0,
+    "handOvers": 1210,
+    "atSink": 1210,
+    "scenario": {
+        "lost": "Site",
+        "channel": None,
+        "atPosition": 4100,
+        "stranded": {"rows": 312, "basis": "Exact", "arithmetic": "rows of east/1 after 4,100"},
+        "inDoubt": [{"channel": "bank/sms", "sends": 7, "then": "listed as Unknown"}],
+        "fellBack": [],
+        "waits": [],
+        "said": "what the site had not sealed comes back with its disk, as a stranded tail",
+    },
+}
+"""What a drill's Measure found."""
 
 
 def failover(store: ObjectStore, at: datetime = START) -> Teller:
@@ -343,7 +362,6 @@ def failback(store: ObjectStore, at: datetime = START) -> Teller:
     told.step("Precheck")
     told.step("Wake", 8.0)
     told.step("RecoverStranded", 5.0, figures={"rows": 310, "rpo": {"rows": 310, "basis": "Exact"}})
-    entries = [{"id": f"0193-{n}", "resolution": "applied", "rule": "fact"} for n in range(310)]
     told.step(
         "Reconcile",
         6.0,
@@ -352,12 +370,17 @@ def failback(store: ObjectStore, at: datetime = START) -> Teller:
                 "rows": 310,
                 "accounted": 310,
                 "resolutions": {"applied": 290, "superseded": 12, "not-sent": 8},
-                "rules": {"fact": 290, "send-known": 12, "dispatch-never-left": 8},
+                "rules": {
+                    "fact": 289,
+                    "dispatch-perhaps-left": 1,
+                    "send-known": 12,
+                    "dispatch-never-left": 8,
+                },
                 "oldestAt": "2026-11-28T08:59:51Z",
                 "newestAt": "2026-11-28T08:59:58Z",
             }
         },
-        seen=entries,
+        seen={"tails": [], "entries": [put_entries(told, 0, 200), put_entries(told, 200, 310)]},
     )
     told.step("CatchUp", 4.0)
     told.step("Verify", 2.0, checks=four_checks(told))
@@ -378,6 +401,33 @@ def failback(store: ObjectStore, at: datetime = START) -> Teller:
         summary="Site east serves again; every stranded row is accounted for.",
     )
     return told
+
+
+def put_entries(told: Teller, first: int, last: int) -> str:
+    """A piece of the list of stranded rows, as Reconcile keeps it; its digest."""
+    lines = [json.dumps(_entry(number)) + "\n" for number in range(first, last)]
+    return runs.evidence.put_text(told.store, "".join(lines))
+
+
+def _entry(number: int) -> dict[str, Any]:
+    kind, resolution, rule = "decision", "applied", "fact"
+    if number == 289:
+        kind, rule = "dispatch", "dispatch-perhaps-left"
+    elif number >= 302:
+        kind, resolution, rule = "dispatch", "not-sent", "dispatch-never-left"
+    elif number >= 290:
+        kind, resolution, rule = "intent", "superseded", "send-known"
+    return {
+        "id": f"01930000-0000-7000-8000-{number:012d}",
+        "site": "east",
+        "epoch": 1,
+        "kind": kind,
+        "key": None,
+        "customer": f"c-{number}",
+        "at": f"2026-11-28T08:59:{51 + number // 50}+00:00",
+        "resolution": resolution,
+        "rule": rule,
+    }
 
 
 def waiting(store: ObjectStore, at: datetime = START) -> Teller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import timedelta, timezone
 
 import pytest
@@ -12,7 +13,8 @@ from tests.report.outline import Parsed
 from tests.report.place import Place
 from tests.report.stories import PLAN, START, STATEMENT
 from wayfare_engine import runs
-from wayfare_engine.recovery.report import make_report, page
+from wayfare_engine.reconcile.rules import RULES
+from wayfare_engine.recovery.report import make_report, page, stranded_rows
 from wayfare_engine.resources import RunKind, Verdict
 from wayfare_engine.runs import Decision, Keys
 
@@ -33,9 +35,12 @@ def test_a_drill_says_what_was_isolated_and_that_nothing_got_out(place: Place) -
     assert made.replay is not None
     assert (made.replay.replayed, made.replay.differences) == (2000, 0)
     assert made.unknowns == ()
+    assert made.scenario is not None
+    assert (made.scenario.lost, made.scenario.rows, made.scenario.basis) == ("Site", 312, "Exact")
+    assert [(s.channel, s.sends) for s in made.scenario.in_doubt] == [("bank/sms", 7)]
     text = Parsed(page(made)).text
     assert "a clone in an instance of its own" in text
-    assert "0, as counted at the outside receiver" in text
+    assert "0 of 1,210, by the hand-overs in the drill's own ledger" in text
 
 
 def test_a_failover_says_who_stated_approved_and_retried(place: Place) -> None:
@@ -67,7 +72,56 @@ def test_a_failback_counts_stranded_rows_by_what_became_of_them(place: Place) ->
     assert made.stranded is not None
     assert (made.stranded.rows, made.stranded.unaccounted) == (310, 0)
     assert made.stranded.resolutions == {"applied": 290, "superseded": 12, "not-sent": 8}
-    assert "Every one is accounted for by id." in Parsed(page(made)).text
+    text = Parsed(page(made)).text
+    assert "Every one is accounted for by id." in text
+    assert RULES["send-known"][1] in text
+
+
+def test_a_failback_lists_each_row_by_its_id(place: Place) -> None:
+    stories.failback(place.store)
+    made = place.report(1)
+    (told,) = made.stranded_rows
+    assert (told.step, len(told.rows), told.left_out, told.unread) == ("Reconcile", 310, 0, 0)
+    first = told.rows[0]
+    assert (first.rule, first.look, first.customer) == ("dispatch-perhaps-left", True, "c-289")
+    assert sum(row.look for row in told.rows) == 1
+    counts = Counter(row.resolution for row in told.rows)
+    assert made.stranded is not None
+    assert counts == made.stranded.resolutions
+    text = Parsed(page(made)).text
+    assert all(row.id in text for row in told.rows)
+    assert text.count("look at it") == 1
+    pieces = [e for e in made.evidence if e.named_by == ("rows of Reconcile, attempt 1",)]
+    assert [one.state for one in pieces] == ["Verified", "Verified"]
+
+
+def test_a_piece_of_the_list_that_is_damaged_or_gone_is_told(place: Place) -> None:
+    told = stories.Teller(place.store, RunKind.FAILBACK)
+    good, bad, gone = (stories.put_entries(told, n, n + 1) for n in range(3))
+    place.store.put(runs.evidence.path_of(bad), b"{}")
+    place.store.delete(runs.evidence.path_of(gone))
+    told.step(
+        "Reconcile",
+        figures={"stranded": {"rows": 3, "accounted": 3, "resolutions": {"applied": 3}}},
+        seen={"entries": [good, bad, gone]},
+    )
+    made = place.report(1)
+    (some,) = made.stranded_rows
+    assert (len(some.rows), some.unread) == (1, 2)
+    assert {e.state for e in made.evidence} == {"Verified", "Damaged", "Missing"}
+    assert any("2 pieces of the list are missing" in one for one in made.unknowns)
+
+
+def test_of_very_many_rows_those_to_look_at_are_told(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stranded_rows, "MOST_ROWS", 100)
+    stories.failback(place.store)
+    made = place.report(1)
+    (told,) = made.stranded_rows
+    assert (len(told.rows), told.left_out) == (100, 210)
+    assert told.rows[0].look
+    assert "210 more are in the evidence only" in Parsed(page(made)).text
 
 
 def test_rows_without_a_decision_are_said(place: Place) -> None:

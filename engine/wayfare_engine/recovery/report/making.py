@@ -13,6 +13,7 @@ import msgspec
 from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.recovery import progress
 from wayfare_engine.recovery.records_of_run import Records, RunRecords
+from wayfare_engine.recovery.report.counting import count
 from wayfare_engine.recovery.report.evidence import look_at
 from wayfare_engine.recovery.report.history import earlier, this_one
 from wayfare_engine.recovery.report.model import (
@@ -32,6 +33,8 @@ from wayfare_engine.recovery.report.model import (
     StepSeen,
     Stranded,
 )
+from wayfare_engine.recovery.report.rehearsed import rehearsed
+from wayfare_engine.recovery.report.stranded_rows import pieces_of, stranded_rows
 from wayfare_engine.recovery.report.unknowns import unknowns
 from wayfare_engine.recovery.report.whole import Compared, compare
 from wayfare_engine.runs import (
@@ -88,6 +91,7 @@ def make_report(
     this = this_one(records, state, figures.newest("rpo"))
     history, problems, left_out = earlier(store, plan, number)
     whole = compare(store, records)
+    pieces = pieces_of(store, (s.newest for s in found if s.newest is not None))
     report = Report(
         made=Made(at=now, version=version("wayfare"), store=store.url),
         head=_head(records, state, plan, number, now),
@@ -103,21 +107,16 @@ def make_report(
         history=(*history, this),
         history_left_out=left_out,
         isolation=_isolation(records, figures),
+        scenario=rehearsed(figures.newest("scenario")),
         stranded=_stranded(figures.get("Reconcile", "stranded")),
+        stranded_rows=stranded_rows(store, pieces),
         replay=_replay(figures),
         requests=tuple(_request(records, one, keys) for one in records.requests),
-        evidence=tuple(look_at(store, _named(records))),
+        evidence=tuple(look_at(store, _named(records, pieces))),
         sealed=Sealed(compared=whole.compared, added=whole.added),
         objects=(*_objects(records, whole), *problems),
     )
     return replace(report, unknowns=unknowns(report))
-
-
-def count(value: Any) -> int | None:
-    """A whole number that is not negative, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return int(value) if 0 <= value < 10**18 and value == int(value) else None
 
 
 def _objects(records: RunRecords, whole: Compared) -> list[ObjectSeen]:
@@ -243,7 +242,7 @@ def _checks(result: StepResult | None) -> list[CheckSeen]:
     ]
 
 
-def _named(records: RunRecords) -> dict[str, tuple[str, ...]]:
+def _named(records: RunRecords, pieces: dict[str, StepResult]) -> dict[str, tuple[str, ...]]:
     """Each digest that a record names, and by what, in the order of the run."""
     found: dict[str, list[str]] = {}
 
@@ -256,6 +255,8 @@ def _named(records: RunRecords) -> dict[str, tuple[str, ...]]:
         name(result.evidence, by)
         for check in result.checks:
             name(check.evidence, f"check {check.name} of {by}")
+    for digest, result in pieces.items():
+        name(digest, f"rows of {result.step}, attempt {result.attempt}")
     for approval in records.approvals:
         name(approval.evidence, f"{approval.decision} by {approval.approver}")
     if records.end is not None:
@@ -276,6 +277,7 @@ def _isolation(records: RunRecords, figures: _Figures) -> Isolation | None:
             if isinstance(one, dict)
         ),
         outward_sends=figures.count("Measure", "outwardSends"),
+        hand_overs=figures.count("Measure", "handOvers"),
         left=tuple(map(str, left)) if isinstance(left, list) else None,
     )
 

@@ -140,6 +140,33 @@ class Stranded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StrandedRow:
+    """One such row, by its id. `resolution` and `rule` are None while it has no decision; `says` is
+    the rule in words, `look` whether a person should look at the row."""
+
+    id: str
+    kind: str | None
+    customer: str | None
+    at: str | None
+    resolution: str | None
+    rule: str | None
+    says: str | None
+    look: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrandedRows:
+    """The rows that a step decided about, those to look at first. `left_out` more are only in the
+    evidence; `unread` of its pieces are missing or damaged."""
+
+    step: str
+    attempt: int
+    rows: tuple[StrandedRow, ...]
+    left_out: int
+    unread: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Isolated:
     """A thing that was kept apart from the outside, and how."""
 
@@ -149,11 +176,39 @@ class Isolated:
 
 @dataclass(frozen=True, kw_only=True)
 class Isolation:
-    """How a drill was kept from the outside. None: nobody counted."""
+    """How a drill was kept from the outside. `outward_sends` of `hand_overs` were not to its sink,
+    by the drill's own ledger. None: nobody counted."""
 
     items: tuple[Isolated, ...]
     outward_sends: int | None
+    hand_overs: int | None
     left: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendsOf:
+    """Sends of a channel: how many, and what would have become of them."""
+
+    channel: str
+    sends: int | None
+    then: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What the loss that a drill rehearsed would have cost. `rows` would have been stranded, on
+    the given basis; None: not known."""
+
+    lost: str
+    channel: str | None
+    at_position: int | None
+    said: str
+    rows: int | None
+    basis: str
+    arithmetic: str
+    in_doubt: tuple[SendsOf, ...]
+    fell_back: tuple[SendsOf, ...]
+    waits: tuple[SendsOf, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +300,9 @@ class Report:
     history: tuple[RunSeen, ...]
     history_left_out: int
     isolation: Isolation | None
+    scenario: Scenario | None
     stranded: Stranded | None
+    stranded_rows: tuple[StrandedRows, ...]
     replay: Replay | None
     requests: tuple[RequestSeen, ...]
     evidence: tuple[EvidenceSeen, ...]

@@ -18,6 +18,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from wayfare_engine.reconcile.rules import RULES
 from wayfare_engine.recovery.report.columns import columns
 from wayfare_engine.recovery.report.model import CheckSeen, Report
 from wayfare_engine.recovery.report.shown import moment, shown, span
@@ -61,6 +62,7 @@ def page(report: Report) -> str:
             sound=sum(one.state == "Verified" for one in report.evidence),
             evidence_by_digest={one.digest: one for one in report.evidence},
             problems=_problems(report),
+            rule_says={name: says for name, (_, says) in RULES.items()},
             rto_from=_FROM.get(report.rto.basis, "an unknown moment"),
             timeline=drawn,
             timeline_said=f"Seconds since {moment(origin)}. Shaded: past the point of no return."

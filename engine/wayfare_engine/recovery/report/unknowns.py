@@ -85,6 +85,14 @@ def _of_kind(report: Report) -> Iterator[str]:
         yield "What the lost site had and never shipped: no reconciliation is recorded."
     if stranded is not None and stranded.unaccounted is None:
         yield "Whether each of the rows that were never shipped has a decision."
+    for one in report.stranded_rows:
+        if one.unread:
+            yield (
+                f"What became of each row of {one.step} by its id: {one.unread} pieces of the list "
+                "are missing or damaged."
+            )
+    if stranded is not None and stranded.rows and not report.stranded_rows:
+        yield "What became of each stranded row by its id: the list cannot be read."
 
 
 def _requests(report: Report) -> Iterator[str]:
