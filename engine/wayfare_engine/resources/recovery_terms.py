@@ -53,6 +53,9 @@ class Objectives(Model):
         description="How old the oldest record that a lost site takes with it may be, such as 1m; "
         "0s means that none may be lost."
     )
+    latency: ClockDuration = Field(
+        "50ms", description="Within what time 99 in 100 decisions are answered at a site that acts."
+    )
 
 
 class ScheduledDrill(Model):

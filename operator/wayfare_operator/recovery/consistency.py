@@ -61,10 +61,16 @@ def stale_after_windows(
 def status_of(
     found: Mapping[str, Level], now: datetime, stale_after: Mapping[str, datetime]
 ) -> Object | None:
-    """`status.consistency`. `stale_after`: by level."""
+    """`status.consistency`, with all levels once anything was looked at. `stale_after`: by level."""
     if not found:
         return None
-    told: Object = {}
+    told: Object = {
+        str(level).lower(): {
+            "verdict": str(Verdict.UNKNOWN),
+            "message": "nothing was looked at at this level",
+        }
+        for level in CheckLevel
+    }
     for name, level in found.items():
         stale = now > stale_after[name]
         verdict = str(Verdict.UNKNOWN) if stale else level.verdict

@@ -159,6 +159,7 @@ def _terms(task: Task, plan: RecoveryPlan, found: Sequence[CheckResult]) -> list
         "standby": spec.standby.mode,
         "rtoSeconds": _seconds(spec.objectives.rto),
         "rpoSeconds": _seconds(spec.objectives.rpo),
+        "latencySeconds": _seconds(spec.objectives.latency),
         "gates": None if spec.checks.gates is None else list(spec.checks.gates),
     }
     custom = [

@@ -56,6 +56,9 @@ def test_a_failover_from_one_resource(place: Place, operator_of_west: Operating)
     assert {"Wake", "Route"} == {n for n, s in place.steps("take-over").items() if s == "Skipped"}
     (decided,) = (each for each in status["checks"] if each["name"] == "Decision")
     assert decided["verdict"] == "Passed", decided
+    (timed,) = (each for each in status["checks"] if each["name"] == "Latency")
+    assert timed["verdict"] in {"Passed", "Failed"}, "its bar is a time"
+    assert "50 ms are the objective" in timed["message"]
     assert set(place.serving.keys) == {f"Bearer {PROBE_KEY}"}
     held = highest(place.store, place.plan)
     assert held is not None

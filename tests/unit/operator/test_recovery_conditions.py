@@ -177,3 +177,11 @@ def test_the_worst_verdict_of_a_level_is_the_level_s_and_stale_is_unknown() -> N
     assert old["system"]["verdict"] == "Unknown"
     assert old["system"]["message"] == "stale, it was Passed: 2 checks passed"
     assert status_of({}, at(2), {}) is None
+    some = status_of({"Data": found["Data"]}, at(2), stale)
+    assert some is not None
+    assert {level: told["verdict"] for level, told in some.items()} == {
+        "system": "Unknown",
+        "data": "Failed",
+        "service": "Unknown",
+        "business": "Unknown",
+    }

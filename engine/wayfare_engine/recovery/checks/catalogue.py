@@ -90,8 +90,8 @@ def for_step(
 
     A drill's Verify comes when its own engine serves, so it has those of a serving engine, too, and
     none about how far its clone follows.
-    On a schedule only cheap ones are made. `only`: of these names. Raises ValueError for a step
-    without checks.
+    On a schedule only cheap and sampled ones are made. `only`: of these names. Raises ValueError
+    for a step without checks.
     """
     wanted = {Step(step)}
     cloned = wanted == {Step.VERIFY} and kind == RunKind.DRILL
@@ -101,7 +101,7 @@ def for_step(
         check
         for check in (*CATALOGUE.values(), *custom)
         if check.steps & wanted
-        and (Step.SCHEDULE not in wanted or check.cost is Cost.CHEAP)
+        and (Step.SCHEDULE not in wanted or check.cost is not Cost.FULL)
         and (check.of_clone or not cloned)
         and (only is None or check.name in only)
     )

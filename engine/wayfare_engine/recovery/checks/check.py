@@ -26,9 +26,11 @@ MOST_FINDINGS: Final = 1000
 
 
 class Cost(StrEnum):
-    """`Cheap` ones also run in wake windows and on a schedule; `Full` ones read everything."""
+    """`Cheap` ones also run in wake windows and on a schedule, and `Sampled` ones, there with a
+    small sample; `Full` ones read everything."""
 
     CHEAP = "Cheap"
+    SAMPLED = "Sampled"
     FULL = "Full"
 
 

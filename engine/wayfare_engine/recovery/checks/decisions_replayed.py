@@ -16,9 +16,18 @@ _LEAST_SHARE: Final = 0.5
 
 def _ask(at: Looking) -> Found:
     began = time.monotonic()
-    seed, size = at.objectives.replay_seed, at.objectives.replay_sample
+    wanted = at.objectives
+    seed = wanted.replay_seed
     with at.database() as connection:
-        sample, source = sampled(connection, at.store, size=size, seed=seed, say=at.say)
+        sample, source = sampled(
+            connection,
+            at.store,
+            size=wanted.replay_sample,
+            seed=seed,
+            say=at.say,
+            newest=wanted.replay_newest,
+            others=wanted.replay_others,
+        )
         replaying = time.monotonic()
         found = Replayer(connection, sample, source).run(at.say)
     ended = time.monotonic()
@@ -50,8 +59,8 @@ def _ask(at: Looking) -> Found:
         )
     if not found.sample:
         return unknown("no decision was recorded yet", figures, **saw)
-    wanted = found.sample - found.not_replayed["CustomerErased"]
-    if found.replayed == 0 or found.replayed < wanted * _LEAST_SHARE:
+    possible = found.sample - found.not_replayed["CustomerErased"]
+    if found.replayed == 0 or found.replayed < possible * _LEAST_SHARE:
         reasons = ", ".join(f"{name} {count:,}" for name, count in found.not_replayed.items())
         return unknown(
             f"{found.replayed:,} of {found.sample:,} decisions could be decided again: {reasons}",
@@ -71,14 +80,14 @@ CHECK = Check(
     name="DecisionsReplayed",
     level=CheckLevel.SERVICE,
     gate=True,
-    cost=Cost.FULL,
+    cost=Cost.SAMPLED,
     guards="Recorded decisions, a sample over all slots and journeys, come out the same when they "
     "are decided again from this database's plans, customers and memberships.",
     seen="The ids of decisions that differ, with the recorded and the present value of each field; "
     "how many could not be decided again, by reason.",
     unclear="The database does not answer, nothing was recorded, or of more than half of the "
     "sample an input is gone.",
-    steps=frozenset({Step.REPLAY}),
+    steps=frozenset({Step.REPLAY, Step.SCHEDULE}),
     needs=(Source.DATABASE,),
     ask=_ask,
 )

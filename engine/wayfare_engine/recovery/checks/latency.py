@@ -68,7 +68,7 @@ CHECK = Check(
     guards="The decision route of every serving pod answers within the objective.",
     seen="The median and the 99th percentile of 100 requests to each pod.",
     unclear="No pod's address was given, none answers, or the key may not decide.",
-    steps=frozenset({Step.ISOLATED, Step.VERIFY_SERVING}),
+    steps=frozenset({Step.ISOLATED}),
     needs=(Source.ENGINE,),
     ask=_ask,
 )

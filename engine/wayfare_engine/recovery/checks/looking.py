@@ -44,7 +44,8 @@ class Objectives:
     """Where a figure stops being good.
 
     lag_seconds: how far this database may be behind a chain. latency_ms: of 99 in 100 requests.
-    replay_sample, replay_seed: how many decisions are decided again, and which. chain_objects: of
+    replay_sample, replay_seed: how many decisions are decided again, and which; replay_newest,
+    replay_others: of how many of a chain's newest objects, and of how many others. chain_objects: of
     all chains, how many of the newest objects are read. settle_seconds: how long what the sites
     said may differ, because one of them has just woken and says it again every few seconds.
     """
@@ -53,6 +54,8 @@ class Objectives:
     latency_ms: float = 50.0
     replay_sample: int = 2000
     replay_seed: int = 0
+    replay_newest: int = 500
+    replay_others: int = 500
     chain_objects: int = 20_000
     settle_seconds: float = 30.0
 

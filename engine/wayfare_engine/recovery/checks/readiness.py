@@ -68,7 +68,7 @@ CHECK = Check(
     guards="Every serving pod is ready, its stores too, and all serve one plan.",
     seen="What each pod answered to /readyz.",
     unclear="No pod's address was given.",
-    steps=frozenset({Step.ISOLATED, Step.VERIFY_SERVING}),
+    steps=frozenset({Step.ISOLATED}),
     needs=(Source.ENGINE,),
     ask=_ask,
 )

@@ -26,9 +26,6 @@ from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.objectstore.store import Listed
 from wayfare_engine.recovery.replay.sampling import Sampler
 
-#: Objects of a chain that are read: so many of the newest, and so many of all others.
-NEWEST: Final = 500
-OTHERS: Final = 500
 _LEDGER: Final = 200_000
 _BATCH: Final = 5000
 Decision = bodies.Decision
@@ -65,10 +62,11 @@ def sampled(
     size: int,
     seed: int,
     say: Callable[[str], None],
-    newest: int = NEWEST,
-    others: int = OTHERS,
+    newest: int,
+    others: int,
 ) -> tuple[list[Recorded], Source]:
-    """`size` recorded decisions, stratified over slots and winning journeys.
+    """`size` recorded decisions, stratified over slots and winning journeys, of so many of the
+    newest objects of each chain and so many of all others.
 
     Raises ChainProblem, NewerFormat, StoreProblem, StoreUnavailable, psycopg.Error.
     """

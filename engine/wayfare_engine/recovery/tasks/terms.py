@@ -25,6 +25,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     takeover: Takeover = Takeover.LEASE
     rto_seconds: float | None = None
     rpo_seconds: float | None = None
+    latency_seconds: float | None = None
     gates: tuple[str, ...] | None = None
     standby: str | None = None
     custom: tuple[dict[str, Any], ...] = ()

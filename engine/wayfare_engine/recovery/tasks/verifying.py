@@ -22,6 +22,10 @@ _CHAIN_OBJECTS: Mapping[RunKind | None, int] = {
     RunKind.FAILBACK: 2_000,
 }
 
+_SCHEDULE = "Schedule"
+#: In wake windows and on a schedule, where a site is awake for little.
+_SMALL = Objectives(replay_sample=200, replay_newest=50, replay_others=50)
+
 
 def verify(task: Task) -> Done:
     """Every check of this step for this kind of run. A gate that did not pass makes the attempt
@@ -56,7 +60,7 @@ def _replayed(found: Sequence[CheckResult]) -> dict[str, Any]:
 
 def check(task: Task) -> Done:
     """The cheap checks, in a wake window or on a schedule; nothing is barred by them."""
-    found = looked(task, "Schedule")
+    found = looked(task, _SCHEDULE)
     return Done(_said(found), {"checks": len(found)}, found, task.keep(list(found)))
 
 
@@ -79,7 +83,7 @@ def looked(
         say=_saying(task),
         engine=engine,
         source_lost=task.run is not None and task.run.kind is RunKind.FAILOVER,
-        objectives=_objectives(task),
+        objectives=_objectives(task, step),
     )
     own = tuple(custom_http(each) for each in task.terms.requests)
     # What the plan's own Jobs found comes with the terms: they ran before this one, for this step.
@@ -104,10 +108,15 @@ def judged(
     return Done(_said(found), more | {"checks": len(found)}, found, evidence)
 
 
-def _objectives(task: Task) -> Objectives:
+def _objectives(task: Task, step: str) -> Objectives:
     kind = None if task.run is None else task.run.kind
-    usual = Objectives()
-    return replace(usual, chain_objects=_CHAIN_OBJECTS.get(kind, usual.chain_objects))
+    usual = _SMALL if step == _SCHEDULE else Objectives()
+    latency = task.terms.latency_seconds
+    return replace(
+        usual,
+        chain_objects=_CHAIN_OBJECTS.get(kind, usual.chain_objects),
+        latency_ms=usual.latency_ms if latency is None else latency * 1000,
+    )
 
 
 def _saying(task: Task) -> Callable[[str], None]:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from wayfare_engine.resources import CheckLevel, Journey, Verdict
+from wayfare_engine.resources.fields import parse_duration
 from wayfare_engine.runs import CheckResult
 from wayfare_engine.runs.http_asking import async_client
 from wayfare_operator.control import WorkerUnreachable
@@ -27,6 +28,8 @@ PATIENCE_SECONDS = 60.0
 
 CUSTOMER = "wayfare-recovery-probe"
 _TIMEOUT = 5.0
+_REQUESTS, _WARM = 50, 3
+"""Decisions whose time is measured, and those before that are not: who was asked first is slow."""
 
 
 async def drive(step: StepContext) -> Progress:
@@ -42,17 +45,15 @@ async def drive(step: StepContext) -> Progress:
     if again and waited < min(PATIENCE_SECONDS, step.timeout / 2):
         return Going("; ".join(each.message for each in short))
     said = "; ".join(each.message for each in short or checks)
-    checks = (*checks[: -len(own) or None], *await custom.kept(step, own))
+    timed = () if short else (await latency(step),)
+    checks = (*checks[: -len(own) or None], *timed, *await custom.kept(step, own))
     await custom.remove(step)
     return Done(said, checks=checks, figures={"seconds": round(waited, 1)})
 
 
 async def look(step: StepContext) -> tuple[CheckResult, ...]:
     """Pods, the right to act, and a decision."""
-    metadata = step.engine.metadata
-    url = step.world.settings.serve_url_template.format(
-        name=metadata.name, namespace=metadata.namespace
-    )
+    url = _url(step)
     async with async_client(_TIMEOUT) as http:
         return (
             _pods(step),
@@ -149,6 +150,57 @@ async def _decision(step: StepContext, http: httpx.AsyncClient, url: str) -> Che
         del keys[uid]
     said = f"a decision was answered with HTTP {answer.status_code}"
     return _result(step, name, Verdict.FAILED, said, figures=figures)
+
+
+async def latency(step: StepContext) -> CheckResult:
+    """How long decisions take through the Service, against the objective. It bars nothing, unless
+    the plan says so: the site serves, and how fast is for people to judge."""
+    name, slot, key = "Latency", _slot(step), step.world.recovery.probe_keys.get(step.run.uid)
+    if slot is None or key is None:
+        said = "no decision can be asked for, so nothing was measured"
+        return _result(step, name, Verdict.UNKNOWN, said, gate=False)
+    asked = {"customer": CUSTOMER, "slot": slot}
+    took: list[float] = []
+    async with async_client(_TIMEOUT) as http:
+        for number in range(_WARM + _REQUESTS):
+            began = time.perf_counter()
+            try:
+                answer = await http.post(
+                    f"{_url(step)}/v1/decisions",
+                    json=asked,
+                    headers={"Authorization": f"Bearer {key}"},
+                )
+            except httpx.HTTPError as error:
+                said = f"of {number} decisions each was answered, then: {type(error).__name__}"
+                return _result(step, name, Verdict.UNKNOWN, said, gate=False)
+            if answer.status_code not in (httpx.codes.OK, httpx.codes.NOT_FOUND):
+                said = f"a decision was answered with HTTP {answer.status_code}"
+                return _result(step, name, Verdict.UNKNOWN, said, gate=False)
+            if number >= _WARM:
+                took.append((time.perf_counter() - began) * 1000)
+    took.sort()
+    limit = parse_duration(step.plan.spec.objectives.latency).total_seconds() * 1000
+    p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
+    return _result(
+        step,
+        name,
+        Verdict.PASSED if p99 <= limit else Verdict.FAILED,
+        f"99 in 100 decisions took at most {p99:.1f} ms, and {limit:g} ms are the objective",
+        gate=False,
+        figures={
+            "requests": len(took),
+            "p50Ms": round(p50, 2),
+            "p99Ms": round(p99, 2),
+            "objectiveMs": limit,
+        },
+    )
+
+
+def _url(step: StepContext) -> str:
+    metadata = step.engine.metadata
+    return step.world.settings.serve_url_template.format(
+        name=metadata.name, namespace=metadata.namespace
+    )
 
 
 def _slot(step: StepContext) -> str | None:
