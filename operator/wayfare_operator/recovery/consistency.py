@@ -61,7 +61,7 @@ def stale_after_windows(
 def status_of(
     found: Mapping[str, Level], now: datetime, stale_after: Mapping[str, datetime]
 ) -> Object | None:
-    """`status.consistency`, with all levels once anything was looked at. `stale_after`: by level."""
+    """`status.consistency`, with all levels once one was looked at. `stale_after`: by level."""
     if not found:
         return None
     told: Object = {

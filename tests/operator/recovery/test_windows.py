@@ -46,7 +46,9 @@ def test_a_new_standby_applies_the_journal_is_checked_and_sleeps(
         assert status["lag"]["rows"] == 0
         # Rows drawn by lot break what a business rests on, and the checks see that; data is whole.
         assert set(status["consistency"]) == {"system", "data", "service", "business"}
-        assert all("asOf" in level for level in status["consistency"].values()), "all were looked at"
+        assert all("asOf" in level for level in status["consistency"].values()), (
+            "all were looked at"
+        )
         assert status["consistency"]["data"]["evidence"].startswith("sha256:")
         ready = place.cluster.condition("recoveryplans", "dr", "ReadyToTakeOver")
         assert ready["status"] == "True", ready

@@ -45,8 +45,8 @@ class Objectives:
 
     lag_seconds: how far this database may be behind a chain. latency_ms: of 99 in 100 requests.
     replay_sample, replay_seed: how many decisions are decided again, and which; replay_newest,
-    replay_others: of how many of a chain's newest objects, and of how many others. chain_objects: of
-    all chains, how many of the newest objects are read. settle_seconds: how long what the sites
+    replay_others: of how many of a chain's newest objects, and of how many others. chain_objects:
+    of all chains, how many of the newest objects are read. settle_seconds: how long what the sites
     said may differ, because one of them has just woken and says it again every few seconds.
     """
 
