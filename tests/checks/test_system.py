@@ -108,6 +108,15 @@ def test_a_secret_that_a_site_does_not_tell_of_is_unknown(
     assert_unknown(look("ResourcesEqual", store=store), named)
 
 
+def test_a_secret_that_the_plan_names_and_no_site_tells_of_is_unknown(store: ObjectStore) -> None:
+    told = Digests(plan="sha256:p", configuration="sha256:c")
+    for site in ("west", "east"):
+        publish(store, site, digests=told)
+    assert_passed(look("ResourcesEqual", store=store))
+    named = look("ResourcesEqual", store=store, secrets=("smtp",))
+    assert_unknown(named, "a site does not say its digest of: secret smtp")
+
+
 def test_another_image_and_an_untold_one(store: ObjectStore) -> None:
     publish(store, "west")
     publish(store, "east", versions=Versions(**_versions(image="wayfare:1.1.0")))

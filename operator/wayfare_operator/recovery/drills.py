@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,8 +69,13 @@ def due(
 
 
 def name_of(plan: str, at: datetime) -> str:
-    """The run's name: the same whoever makes it, so that it is made once. At most 30 characters."""
-    return f"{plan[:_MOST_PLAN].rstrip('-.')}-{at:%Y%m%d%H%M}"
+    """The run's name: the same whoever makes it, so that it is made once, and that of no other
+    plan. At most 30 characters."""
+    short = plan
+    if len(plan) > _MOST_PLAN:
+        which = hashlib.sha256(plan.encode()).hexdigest()[:6]
+        short = f"{plan[: _MOST_PLAN - 7].rstrip('-.')}-{which}"
+    return f"{short}-{at:%Y%m%d%H%M}"
 
 
 def run_of(plan: RecoveryPlan, at: datetime, *, author: str) -> Object:

@@ -160,6 +160,7 @@ def _terms(task: Task, plan: RecoveryPlan, found: Sequence[CheckResult]) -> list
         "rtoSeconds": _seconds(spec.objectives.rto),
         "rpoSeconds": _seconds(spec.objectives.rpo),
         "latencySeconds": _seconds(spec.objectives.latency),
+        "secrets": [each.name for each in spec.secrets],
         "gates": None if spec.checks.gates is None else list(spec.checks.gates),
     }
     custom = [

@@ -11,7 +11,7 @@ from wayfare_engine.objectstore.problems import ForeignStore, StoreProblem
 from wayfare_engine.resources import Engine, Phase, Reason, RecoveryPlan, parse_duration
 from wayfare_operator.control import ToldStanding
 from wayfare_operator.reconcile.world import World
-from wayfare_operator.recovery import windows
+from wayfare_operator.recovery import drills, windows
 from wayfare_operator.recovery.conditions import Heard
 from wayfare_operator.recovery.desire import Role, Situation, role_of
 from wayfare_operator.recovery.lag import Lag, lag_of
@@ -43,6 +43,11 @@ def schedule_problem(plan: RecoveryPlan, now: datetime) -> tuple[str, str] | Non
         if spec.drill is not None:
             schedule, zone = spec.drill.schedule, spec.drill.time_zone
             windows.check_schedule(schedule, zone, now, where="spec.drill.schedule")
+            if drills.next_drill(plan, now) is None and not spec.drill.suspended:
+                return Reason.WINDOW_BLOCKED, (
+                    f"every drill of spec.drill.schedule {schedule} {zone} within 400 days is in a "
+                    "time of spec.blockedWindows: no drill ever starts. Move one of them"
+                )
         overlap = windows.first_overlap(spec.standby.windows, spec.blocked_windows, now)
     except windows.ScheduleInvalid as error:
         return Reason.INVALID_SPEC, str(error)

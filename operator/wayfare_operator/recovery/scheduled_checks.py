@@ -37,14 +37,15 @@ async def check_by_schedule(
     """Start a check that is due, or see what became of the one under way; whether one is.
 
     `measures`: this site stands by and has no window that would tell how long checks take, so the
-    first one is made after five minutes, and each is measured.
+    first one is made after five minutes, and each is measured. The first one is made as early where
+    the plan names Secrets, of which nobody tells but a check.
     """
     now, standing = world.now(), memory.standing
     check = standing.checking
     if check is None:
         since = standing.checked_until or standing.since
         due = next(times(plan.spec.consistency.schedule, "UTC", since, where=_WHERE), None)
-        first = measures and not standing.verifies
+        first = (measures and not standing.verifies) or _secrets_untold(plan, standing)
         if (due is None or due > now) and not (first and _may_try(standing, now)):
             return False
         # The first at once; of several that passed, one.
@@ -88,6 +89,10 @@ async def check_by_schedule(
     memory.standing = msgspec.structs.replace(memory.standing, checking=None)
     await window_jobs.sweep(world, plan, ())
     return False
+
+
+def _secrets_untold(plan: RecoveryPlan, standing: Standing) -> bool:
+    return bool(plan.spec.secrets) and standing.checked_until is None
 
 
 def _may_try(standing: Standing, now: datetime) -> bool:

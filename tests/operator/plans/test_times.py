@@ -82,6 +82,9 @@ def test_a_drill_that_does_not_start_says_why(site: Site, more: dict[str, Any], 
         what="the Event",
     )
     assert site.cluster.server.send("GET", site.cluster.path("recoveryruns")).body["items"] == []
+    if "blockedWindows" in more:
+        told = site.cluster.not_ready("recoveryplans", "bank", "WindowBlocked")
+        assert "no drill ever starts" in told["message"]
 
 
 def test_checks_by_schedule_are_told_by_level(site: Site) -> None:

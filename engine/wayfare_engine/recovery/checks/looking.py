@@ -70,9 +70,9 @@ class Looking:
 
     plan: the recovery plan's id in the store. other: the other site. run, kind: of which run, None
     when it is none. dsn: a direct address of this site's database. gates: the plan's names of
-    gates; None means each check's own default. source_lost: the other site is taken to be dead, so
-    that what it said last may be old. say: told what goes on, in short sentences. kept: what one
-    check has read and another one needs, too.
+    gates; None means each check's own default. secrets: those that both sites need. source_lost:
+    the other site is taken to be dead, so that what it said last may be old. say: told what goes
+    on, in short sentences. kept: what one check has read and another one needs, too.
     """
 
     plan: str
@@ -85,6 +85,7 @@ class Looking:
     kind: str | None = None
     settings: Settings | None = None
     gates: frozenset[str] | None = None
+    secrets: tuple[str, ...] = ()
     engine: EngineAt | None = None
     source_lost: bool = False
     objectives: Objectives = field(default_factory=Objectives)

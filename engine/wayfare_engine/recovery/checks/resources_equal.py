@@ -37,7 +37,7 @@ def _compared(at: Looking) -> Found:
         name: _equal(getattr(here, name), getattr(there, name))
         for name in ("plan", "configuration")
     }
-    for name in sorted({*here.secrets, *there.secrets}):
+    for name in sorted({*at.secrets, *here.secrets, *there.secrets}):
         same[f"secret {name}"] = secrets.same(here.secrets.get(name), there.secrets.get(name))
     silent = [name for name, equal in same.items() if equal is None]
     differ = [name for name, equal in same.items() if equal is False]
@@ -65,7 +65,8 @@ CHECK = Check(
     guards="Both sites have the same plan, the same configuration and the same secrets.",
     seen="The digests from both beacons, and when each was said.",
     unclear="A site has no beacon, or an old one (unless the site is lost), or says no digest of "
-    "something, or they have different keys for digests of secrets.",
+    "something, a Secret that the plan names among it, or they have different keys for digests of "
+    "secrets.",
     steps=frozenset({Step.PRECHECK, Step.VERIFY, Step.SCHEDULE}),
     needs=(Source.STORE, Source.OTHER),
     ask=_ask,

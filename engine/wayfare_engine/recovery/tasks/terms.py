@@ -17,8 +17,8 @@ VARIABLE = "WAYFARE_RECOVERY_TERMS"
 
 class RunTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`sites` has the primary first; `gates` names the checks that gate, None each check's own
-    word. `custom`: the plan's own checks that are requests, as the plan has them; `found`: what
-    those of this step found that are Jobs."""
+    word; `secrets` the Secrets that both sites need. `custom`: the plan's own checks that are
+    requests, as the plan has them; `found`: what those of this step found that are Jobs."""
 
     kind: str | None = None
     sites: tuple[str, ...] = ()
@@ -27,6 +27,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rpo_seconds: float | None = None
     latency_seconds: float | None = None
     gates: tuple[str, ...] | None = None
+    secrets: tuple[str, ...] = ()
     standby: str | None = None
     custom: tuple[dict[str, Any], ...] = ()
     found: tuple[CheckResult, ...] = ()

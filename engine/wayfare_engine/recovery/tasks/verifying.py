@@ -80,6 +80,7 @@ def looked(
         kind=kind,
         settings=task.settings,
         gates=None if task.terms.gates is None else frozenset(task.terms.gates),
+        secrets=task.terms.secrets,
         say=_saying(task),
         engine=engine,
         source_lost=task.run is not None and task.run.kind is RunKind.FAILOVER,

@@ -44,7 +44,7 @@ async def drive(step: StepContext) -> Progress:
     if traffic.webhook is not None:
         refused = await _tell(step, traffic.webhook)
     elif traffic.http_route is not None:
-        refused = await _weigh(step, traffic.http_route, step.site)
+        refused = await _weigh(step, traffic.http_route, step.site, step.site)
     elif traffic.service is not None:
         refused = await _select(step, traffic.service)
     _after_route()
@@ -92,10 +92,12 @@ def signature_holds(key: bytes, body: bytes, signature: str) -> bool:
     return hmac.compare_digest(f"sha256={made}", signature)
 
 
-async def _weigh(step: StepContext, declared: RouteHttpRoute, acting: str) -> str | None:
-    """Weight 1 to the backend of the acting site and 0 to the other's, wherever they stand."""
+async def _weigh(step: StepContext, declared: RouteHttpRoute, acting: str, own: str) -> str | None:
+    """Weight 1 to the backend of the acting site and 0 to the other's, wherever they stand. The
+    route has to have the one of site `own`, which is set here."""
     namespace = step.plan.metadata.namespace
     weights = {each.service: int(each.site == acting) for each in declared.backends}
+    needed = {each.service for each in declared.backends if each.site == own}
     try:
         route = await step.world.kube.get(HTTP_ROUTE, namespace, declared.name)
     except ApiError as error:
@@ -107,12 +109,15 @@ async def _weigh(step: StepContext, declared: RouteHttpRoute, acting: str) -> st
         backends = []
         for backend in rule.get("backendRefs") or []:
             weight = weights.get(backend.get("name"), backend.get("weight", 1))
-            found = found or backend.get("name") in weights
+            found = found or backend.get("name") in needed
             changed = changed or backend.get("weight", 1) != weight
             backends.append({**backend, "weight": weight})
         rules.append({**rule, **({"backendRefs": backends} if backends else {})})
     if not found:
-        return f"HTTPRoute {declared.name} has none of the backends {', '.join(sorted(weights))}"
+        return (
+            f"HTTPRoute {declared.name} has no backend {', '.join(sorted(needed)) or '?'} that "
+            f"leads to site {own}: nothing was changed"
+        )
     if changed:
         metadata = route["metadata"]
         body = {
@@ -163,5 +168,5 @@ async def lead_away(step: StepContext) -> str | None:
     if traffic.service is not None:
         return await set_selector(step, namespace, traffic.service.name, NOBODY)
     if traffic.http_route is not None:
-        return await _weigh(step, traffic.http_route, step.other)
+        return await _weigh(step, traffic.http_route, step.other, step.site)
     return None
