@@ -160,8 +160,13 @@ def _changed(observed: Object, written: Object, kind: str) -> Object | None:
     before, after = condition(observed, kind), condition(written, kind)
     if after is None:
         return None
-    seen = (before.get("status"), before.get("reason")) if before is not None else None
-    return None if seen == (after["status"], after["reason"]) else after
+    if before is None:
+        return after
+    what = ["status", "reason"]
+    # Each window is an occurrence of its own, which the message names.
+    if kind == ConditionType.WINDOW_MISSED and after["reason"] != Reason.DRILL_OVERRAN:
+        what.append("message")
+    return None if all(before.get(each) == after[each] for each in what) else after
 
 
 def condition(status: Object, kind: str) -> Object | None:

@@ -123,12 +123,17 @@ def sends_held(
     return _said(kind, "False", Reason.SENDS_OPEN, "no channel says that its sends are held")
 
 
+def overran(drill: Run | None, limit: timedelta, now: datetime) -> bool:
+    """Whether a drill goes on for too long."""
+    return drill is not None and now - drill.at > limit
+
+
 def window_missed(
     last: WindowRecord | None, drill: Run | None, drill_limit: timedelta, now: datetime
 ) -> Extra:
     """Whether the last window did what it is for; and whether a drill goes on for too long."""
     kind = ConditionType.WINDOW_MISSED
-    if drill is not None and now - drill.at > drill_limit:
+    if drill is not None and overran(drill, drill_limit, now):
         hours = (now - drill.at).total_seconds() / 3600
         return _said(
             kind,

@@ -213,9 +213,12 @@ def _extra(
             channels=held_channels(world, engine),
         ),
     ]
-    if plan.spec.standby.mode == "Cold" and look.role != "Acting":
-        limit = longest(plan.spec.standby.windows)
-        found.append(conditions.window_missed(memory.standing.last, drill, limit, world.now()))
+    limit, now = longest(plan.spec.standby.windows), world.now()
+    cold = plan.spec.standby.mode == "Cold" and look.role != "Acting"
+    # A site that stays awake has no windows, and can have a drill that does not end.
+    if cold or conditions.overran(drill, limit, now):
+        last = memory.standing.last if cold else None
+        found.append(conditions.window_missed(last, drill, limit, now))
     return tuple(found)
 
 

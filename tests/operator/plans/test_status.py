@@ -359,3 +359,33 @@ def test_figures_that_move_all_the_time_are_written_once_a_minute(
 def _number(site: Site, of: str) -> int:
     found = beacons.newest(site.store, site.plan_id, of)
     return found.number if found is not None else 0
+
+
+@pytest.mark.parametrize("mode", ["Cold", "Warm"])
+def test_a_drill_that_goes_on_for_too_long_is_told(site: Site, mode: str) -> None:
+    site.taken("east")
+    site.beat("east", sealed=1000)
+    made = site.cluster.apply(
+        "RecoveryRun",
+        "stuck",
+        {"planRef": {"name": "bank"}, "kind": "Drill", "reason": "test"},
+        annotations={"wayfare.dev/author": "tests"},
+    )
+    lock.take(
+        site.store,
+        plan=site.plan_id,
+        kind=RunKind.DRILL,
+        target="west",
+        name="stuck",
+        uid=made["metadata"]["uid"],
+        requested_by="tests",
+        reason="test",
+        at=now() - timedelta(hours=3),
+    )
+    standby(site, standby={"mode": mode})
+    told = site.wait_condition("WindowMissed", "True", "DrillOverran")
+    assert (
+        "drill stuck has gone on for 3.0 h, longer than the longest window (2.0 h)"
+        in told["message"]
+    )
+    until(lambda: "DrillOverran" in [reason for reason, _ in site.events()], what="the Event")

@@ -87,5 +87,21 @@ def test_an_event_goes_with_a_change_of_ready_or_degraded_only() -> None:
     assert (said.warning, said.reason) == (False, "Fine")
 
 
+def test_each_missed_window_has_an_event_and_a_drill_that_goes_on_has_one() -> None:
+    def told(reason: str, message: str) -> dict[str, object]:
+        extra = (Extra("WindowMissed", "True", reason, message),)
+        return status(
+            Outcome(True, "Serving", "", extra=extra), {}, generation=1, observed={}, now=NOW
+        )
+
+    first = told("WindowMissed", "window nightly of 2026-01-01 passed")
+    second = told("WindowMissed", "window nightly of 2026-01-02 passed")
+    assert transitions(first, first) == []
+    assert [each.message for each in transitions(first, second)] == [
+        "window nightly of 2026-01-02 passed"
+    ]
+    assert transitions(told("DrillOverran", "for 2.1 h"), told("DrillOverran", "for 2.2 h")) == []
+
+
 def test_a_message_has_an_end() -> None:
     assert len(build(Outcome(False, "X", "m" * 99_999), [])["Ready"]["message"]) == 2000
