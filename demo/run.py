@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
+import webbrowser
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(
         f"\n{arguments.json} written, {time.monotonic() - began:.0f} s in all", markup=False
     )
+    if result.recovery is not None:
+        _show_pages(console)
     if kubeconfig is not None:
         console.print(
             f"It goes on running: kubectl -n {NAMESPACE} get wayfare  "
@@ -82,6 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             markup=False,
         )
     return 0
+
+
+def _show_pages(console: Console) -> None:
+    """Where the runs' reports are; the failover's is opened where somebody can look at it."""
+    for kind, page in recovery.PAGES.items():
+        console.print(f"report of the {kind}: {page}", markup=False)
+    desktop = sys.platform == "darwin" or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
+    if console.is_terminal and desktop:
+        webbrowser.open(recovery.PAGES["failover"].as_uri())
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -34,7 +34,10 @@ from demo.steps import TOP, WAYFARE, StepFailed
 
 HERE = Path(__file__).parent
 STANDBY = "west"
-PAGE = TOP / "build" / "recovery-report.html"
+PAGES = {
+    kind: TOP / "build" / f"recovery-{kind}.html" for kind in ("drill", "failover", "failback")
+}
+"""The reports of its runs, for an auditor."""
 #: Sends that come due while a site is lost, and while the work is moved: ten a second.
 _SENDS, _MOVING_SENDS = 600, 3_000
 
@@ -109,7 +112,7 @@ class Story:
                 self._west, story.start(self._west, "drill", "--reason", "the demo rehearses")
             )
             sent = _deliveries() - before
-            told = self._report(ended)
+            told = self._report(ended, PAGES["drill"])
             replay = told["replay"] or {}
             found = {
                 "seconds": story.whole(ended),
@@ -142,7 +145,7 @@ class Story:
             )
             callers.wait_sent(since, _SENDS)
             note.text = f"{west.site} serves, {_rto(failed_over)} s after the site was lost"
-        self._report(failed_over, page=True)
+        self._report(failed_over, PAGES["failover"])
         with self._steps.step("the site is back") as note:
             self._doors.append(Door(node_port(west, NAMESPACE, ENGINE), make_key(west)[1]))
             story.restore(east)
@@ -151,7 +154,7 @@ class Story:
             given_back = story.wait_ended(
                 east, story.start(east, "failback", "--reason", "the site is back", "--yes")
             )
-            told = self._report(given_back)
+            told = self._report(given_back, PAGES["failback"])
             stranded = told["stranded"] or {}
             note.text = f"{east.site} acts again; {stranded.get('rows')} rows were stranded"
         record = outside.record()
@@ -199,14 +202,13 @@ class Story:
             "decisions": len(asked.answered),
         }
 
-    def _report(self, ended: dict[str, Any], *, page: bool = False) -> dict[str, Any]:
-        """A run's report from the records in the object store, as JSON; also as a page."""
+    def _report(self, ended: dict[str, Any], page: Path) -> dict[str, Any]:
+        """A run's report from the records in the object store, as a page and as JSON."""
         words = [WAYFARE, "recovery", "report", str(ended["number"])]
         words += ["--store", f"s3://{self._vault.bucket}/{ENGINE}"]
         words += ["--plan", f"{NAMESPACE}.{ENGINE}"]
         given = self._vault.here
-        if page:
-            self._steps.run(*words, "--output", str(PAGE), extra=given)
+        self._steps.run(*words, "--output", str(page), extra=given)
         told: dict[str, Any] = json.loads(self._steps.run(*words, "--json", extra=given).stdout)
         return told
 

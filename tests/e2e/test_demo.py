@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from demo.recovery.run import PAGES
 from tests.e2e.product import ENGINE, NAMESPACE, Product
 
 # The first of them waits for the whole demo.
@@ -63,6 +64,15 @@ def test_a_lost_site_is_taken_over_and_given_the_work_back(product: Product) -> 
     assert failback["unaccounted_rows"] == 0
     assert failback["contacted_twice"] == 0
     assert {name: failback["checks"][name] for name in gates} == dict.fromkeys(gates, "Passed")
+
+
+def test_each_run_has_a_page_for_an_auditor(product: Product) -> None:
+    pages = {kind: path.read_text(encoding="utf-8") for kind, path in PAGES.items()}
+    assert "by the hand-overs in the drill's own ledger" in pages["drill"]
+    assert "What this loss would have cost" in pages["drill"]
+    assert "every process of the site was killed by this demo" in pages["failover"]
+    stranded = product.demo["failback"]["stranded_rows"]
+    assert ("What became of each row, by its id" in pages["failback"]) == (stranded > 0)
 
 
 def test_the_work_is_moved_there_and_back(product: Product) -> None:
