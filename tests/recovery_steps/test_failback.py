@@ -78,6 +78,7 @@ def test_a_stranded_tail_is_accounted_for_row_by_row(sites: Sites, spare: str) -
     assert sum(stranded["resolutions"].values()) == 25
     told = accounted(sites, reconciled)
     assert all(entry["resolution"] for entry in told.values())
+    assert not {"customer", "key"} & set().union(*told.values()), "evidence outlives an erasure"
     # P6: each row of either site is in a chain, or has a decision, and none has both.
     every = ledger_ids(sites, "east") | ledger_ids(sites, "west")
     assert every == sealed_ids(sites) & every | told.keys()

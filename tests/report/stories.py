@@ -422,8 +422,6 @@ def _entry(number: int) -> dict[str, Any]:
         "site": "east",
         "epoch": 1,
         "kind": kind,
-        "key": None,
-        "customer": f"c-{number}",
         "at": f"2026-11-28T08:59:{51 + number // 50}+00:00",
         "resolution": resolution,
         "rule": rule,

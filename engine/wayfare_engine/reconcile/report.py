@@ -35,13 +35,15 @@ class Entry:
 
     def facts(self) -> dict[str, Any]:
         """For JSON."""
+        return self.proof() | {"key": self.key, "customer": self.customer}
+
+    def proof(self) -> dict[str, Any]:
+        """The same for evidence, which outlives an erasure: it names no customer."""
         return {
             "id": str(self.id),
             "site": self.site,
             "epoch": self.epoch,
             "kind": self.kind,
-            "key": self.key,
-            "customer": self.customer,
             "at": self.at.isoformat(),
             "resolution": self.resolution,
             "rule": self.rule,
@@ -67,8 +69,8 @@ class Summary:
         """Whether every row has a decision."""
         return not self.undecided
 
-    def facts(self) -> dict[str, Any]:
-        """For JSON."""
+    def facts(self, *, customers: bool = True) -> dict[str, Any]:
+        """For JSON; `customers`: whether those to look at are told with their customers."""
         return {
             "rows": self.rows,
             "undecided": self.undecided,
@@ -82,7 +84,11 @@ class Summary:
                 for rule, count in sorted(self.rules.items())
             ],
             "attention": [
-                {"rule": rule, "rows": self.rules[rule], "named": [e.facts() for e in named]}
+                {
+                    "rule": rule,
+                    "rows": self.rules[rule],
+                    "named": [e.facts() if customers else e.proof() for e in named],
+                }
                 for rule, named in sorted(self.attention.items())
             ],
         }

@@ -146,7 +146,6 @@ class StrandedRow:
 
     id: str
     kind: str | None
-    customer: str | None
     at: str | None
     resolution: str | None
     rule: str | None

@@ -82,7 +82,6 @@ def _row(told: dict[str, Any]) -> StrandedRow:
     return StrandedRow(
         id=str(told.get("id")),
         kind=_text(told.get("kind")),
-        customer=_text(told.get("customer")),
         at=_text(told.get("at")),
         resolution=_text(told.get("resolution")),
         rule=rule,

@@ -101,7 +101,9 @@ def reconcile(task: Task) -> Done:
     undecided = sum(count.undecided for count in counts)
     digest = task.keep(
         {
-            "tails": [t.facts() | c.facts() for t, c in zip(asked, counts, strict=True)],
+            "tails": [
+                t.facts() | c.facts(customers=False) for t, c in zip(asked, counts, strict=True)
+            ],
             "entries": kept,
         }
     )
@@ -214,7 +216,7 @@ def _asked(task: Task, found: list[Tail]) -> list[Tail]:
 
 
 def _accounted(task: Task, connection: Connection[Any], found: list[Tail]) -> list[str]:
-    """Every row with what became of it, a JSON object a line; the digests of the pieces."""
+    """Every row by its id with what became of it, a JSON object a line; the pieces' digests."""
     return [evidence.put_text(task.store, text) for text in _pieces(connection, task.store, found)]
 
 
@@ -223,7 +225,7 @@ def _pieces(connection: Connection[Any], store: ObjectStore, found: list[Tail]) 
     size = 0
     for tail in found:
         for entry in entries(connection, store, tail):
-            line = json.dumps(entry.facts()) + "\n"
+            line = json.dumps(entry.proof()) + "\n"
             lines.append(line)
             size += len(line)
             if size >= _PIECE:
