@@ -14,7 +14,7 @@ from wayfare_engine.objectstore import ObjectStore
 from wayfare_engine.resources import RecoveryPlan
 from wayfare_engine.runs import Beacon, ConfigConflict, bundle, bundles, drift
 from wayfare_engine.runs.drift import Drift
-from wayfare_operator.cache import engine_of
+from wayfare_operator.cache import Entry, engine_of
 from wayfare_operator.kube.client import ApiError
 from wayfare_operator.kube.kinds import (
     BY_NAME,
@@ -45,28 +45,41 @@ def overrides(plan: RecoveryPlan, site: str | None = None) -> tuple[bundle.Overr
 
 async def objects(world: World, plan: RecoveryPlan) -> list[Object]:
     """All objects of the plan's engine at this site, as the API server has them. The cache holds
-    parsed specs only, so they are read; this is done when one of them changed."""
-    namespace, name = plan.metadata.namespace, plan.spec.engine_ref.name
+    parsed specs only, so they are read; this is done when one of them changed. One that does not
+    parse belongs to them all the same: left out, it would go at the other site."""
+    engine = plan.metadata.namespace, plan.spec.engine_ref.name
     found: list[Object] = []
     for kind in _TRAVEL:
         refs = (
-            [(namespace, name)]
+            [engine]
             if kind is ENGINE
             else [
                 (entry.ref.namespace, entry.ref.name)
                 for entry in world.cache.entries(kind)
-                if entry.resource is not None
-                and not entry.deleting
-                and engine_of(entry.resource) == (namespace, name)
+                if not entry.deleting and _may_belong(entry, engine)
             ]
         )
         for of, called in refs:
             try:
-                found.append(await world.kube.get(kind, of, called))
+                read = await world.kube.get(kind, of, called)
             except ApiError as error:
                 if error.status != 404:
                     raise
+                continue
+            if kind is ENGINE or _belongs(read, engine):
+                found.append(read)
     return found
+
+
+def _may_belong(entry: Entry, engine: tuple[str, str]) -> bool:
+    return entry.resource is None or engine_of(entry.resource) == engine
+
+
+def _belongs(read: Object, engine: tuple[str, str]) -> bool:
+    """Whether its engineRef, which the API server requires, names this engine."""
+    reference = (read.get("spec") or {}).get("engineRef") or {}
+    namespace = reference.get("namespace") or read["metadata"]["namespace"]
+    return bool((namespace, reference.get("name")) == engine)
 
 
 def fingerprint(world: World, plan: RecoveryPlan) -> tuple[Any, ...]:
@@ -78,7 +91,7 @@ def fingerprint(world: World, plan: RecoveryPlan) -> tuple[Any, ...]:
             (entry.ref, entry.uid, entry.generation)
             for kind in _TRAVEL
             for entry in world.cache.entries(kind)
-            if entry.resource is not None and not entry.deleting and engine_of(entry.resource) == of
+            if not entry.deleting and _may_belong(entry, of)
         ),
     )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.operator.conftest import journey_spec
-from tests.operator.plans.conftest import standby
+from tests.operator.conftest import journey_spec, segment_spec
+from tests.operator.plans.conftest import WEST_FIRST, standby
 from tests.operator.standby import Site, now
 from tests.servers.wait import until
 from wayfare_engine.runs import (
@@ -92,3 +92,43 @@ def test_a_bundle_is_applied_exactly_at_the_standby(site: Site) -> None:
     told = site.cluster.not_ready("recoveryplans", "bank", "ConfigConflict")
     assert "Flux" in told["message"]
     assert spec("welcome")["audience"] == "customer.age > 2"
+
+
+def test_what_does_not_parse_travels_all_the_same(site: Site) -> None:
+    """Left out of the acting site's bundle it would be deleted where the other stands by."""
+    site.taken("west")
+    site.engine()
+    rule = segment_spec("customer.age > 30")
+    site.cluster.apply("Segment", "young", rule)
+    site.plan(configuration="Bundle", sites=WEST_FIRST)
+
+    def exported() -> dict[str, Any]:
+        current = bundles.read_current(site.store, site.plan_id)
+        found = [] if current is None else bundles.get(site.store, current.digest)
+        return {each["metadata"]["name"]: each["spec"] for each in found}
+
+    until(lambda: "young" in exported(), what="the segment is in the bundle")
+    site.cluster.apply("Segment", "young", {**rule, "refresh": {"timeZone": "Mars/Phobos"}})
+    message = site.cluster.not_ready("segments", "young", "InvalidSpec")["message"]
+    assert "Mars/Phobos" in message
+    found = until(
+        lambda: e if (e := exported()).get("young", rule) != rule or "young" not in e else None,
+        what="the bundle follows",
+    )
+    assert found["young"]["refresh"]["timeZone"] == "Mars/Phobos"
+
+
+def test_a_standby_leaves_what_it_does_not_understand(site: Site) -> None:
+    """An object of another engine that does not parse is not this plan's to delete."""
+    site.taken("east")
+    standby(site, configuration="Bundle")
+    wrong = {"refresh": {"timeZone": "Mars/Phobos"}}
+    site.cluster.apply("Segment", "ours", {**segment_spec("true"), **wrong})
+    site.cluster.apply("Segment", "theirs", {**segment_spec("true", engine="shop"), **wrong})
+    engine = site.cluster.get("engines", "bank") or {}
+    digest = bundles.put(site.store, bundle.export([{**engine, "kind": "Engine"}]))
+    bundles.put_current(
+        site.store, site.plan_id, bundles.Current(digest=digest, at=now(), site="east")
+    )
+    until(lambda: site.cluster.get("segments", "ours") is None, what="ours is in no bundle")
+    assert site.cluster.get("segments", "theirs") is not None
