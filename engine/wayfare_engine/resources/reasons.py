@@ -343,7 +343,7 @@ class Reason(StrEnum):
     CONFIG_CONFLICT = (
         "ConfigConflict",
         "RecoveryPlan",
-        "configuration is Bundle, and something else, such as Argo CD or Flux, keeps the objects.",
+        "Argo CD, Flux or the like keeps objects that a Bundle, or sleeping, would change.",
     )
     NOT_DECLARED = "NotDeclared", "RecoveryPlan", "A failure domain is not declared."
     SAME_FAILURE_DOMAIN = (

@@ -50,6 +50,11 @@ class SleepingWorkload(Model):
         "zero, and back to what they had."
     )
     name: WorkloadName = Field(description="Its name.")
+    replicas_excluded: bool = Field(
+        False,
+        description="Whether the GitOps tool that keeps the workload, Argo CD or Flux, is told to "
+        "leave its replicas alone (of a Cluster: its annotations). Else it stays awake.",
+    )
 
 
 class Prices(Model):

@@ -34,6 +34,7 @@ from wayfare_operator.recovery.plan_status import (
     takeover_status,
 )
 from wayfare_operator.recovery.takeover import Estimate
+from wayfare_operator.recovery.workloads import fought_over
 from wayfare_operator.status import Extra, Outcome, condition, status, timestamp
 
 
@@ -136,7 +137,8 @@ def tell(
         "nextWindow": _next_window(plan, look.role, now) if readable else None,
         "nextDrill": _moment(drills.next_drill(plan, now)) if readable else None,
     }
-    outcome = _outcome(memory, look, _extra(world, plan, engine, memory, look, told, other, fresh))
+    extra = _extra(world, plan, engine, memory, look, told, other, fresh)
+    outcome = _outcome(memory, look, extra, cold=plan.spec.standby.mode == "Cold")
     return status(outcome, fields, generation=entry.generation, observed=entry.status, now=now)
 
 
@@ -232,7 +234,7 @@ def held_channels(world: World, engine: Engine) -> list[str]:
     return sorted(found)
 
 
-def _outcome(memory: PlanMemory, look: Look, extra: tuple[Extra, ...]) -> Outcome:
+def _outcome(memory: PlanMemory, look: Look, extra: tuple[Extra, ...], *, cold: bool) -> Outcome:
     if memory.schedule_problem is not None:
         reason, message = memory.schedule_problem
         return Outcome(False, reason, message, stalled=True, extra=extra)
@@ -244,6 +246,9 @@ def _outcome(memory: PlanMemory, look: Look, extra: tuple[Extra, ...]) -> Outcom
         )
     if memory.conflict is not None:
         return Outcome(False, Reason.CONFIG_CONFLICT, memory.conflict, stalled=True, extra=extra)
+    fought = fought_over(memory.states) if cold else None
+    if fought is not None:
+        return Outcome(False, Reason.CONFIG_CONFLICT, fought, stalled=True, extra=extra)
     why = memory.desire.why if memory.desire is not None else ""
     message = f"this site: {why}"
     waking = memory.desire is not None and memory.desire.awake and memory.waiting_for

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from wayfare_engine.resources import Channel, Engine, RecoveryPlan
+from wayfare_engine.runs.bundle import tracked_by
 from wayfare_operator.desired.channel import child_name
 from wayfare_operator.desired.metadata import POSTGRESQL, SERVE, VALKEY, WORKER
 from wayfare_operator.desired.serve import initial_replicas
@@ -37,13 +38,15 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, order=True, slots=True)
 class Workload:
-    """`replicas`: what it gets when nobody knows what it had."""
+    """`replicas`: what it gets when nobody knows what it had. `excluded`: a GitOps tool that keeps
+    it leaves its replicas alone."""
 
     tier: Tier
     kind: str
     namespace: str
     name: str
     replicas: int = 1
+    excluded: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -66,6 +69,8 @@ class State:
     always: int = 0
     always_volumes: int = 0
     """Pods and volumes that it would have if it never slept."""
+    kept_by: str | None = None
+    """The GitOps tool that would scale it up again."""
     cpu: Decimal = Decimal(0)
     memory: Decimal = Decimal(0)
     """What one pod requests: cores and bytes."""
@@ -82,7 +87,7 @@ def workloads_of(
     """All that sleeps, in the order in which it wakes."""
     namespace, name = engine.metadata.namespace, engine.metadata.name
     found = {
-        Workload(Tier.STORE, each.kind, namespace, each.name)
+        Workload(Tier.STORE, each.kind, namespace, each.name, excluded=each.replicas_excluded)
         for each in plan.spec.standby.workloads
     }
     managed = engine.spec.stores.managed is not None
@@ -127,8 +132,25 @@ def state_of(workload: Workload, obj: Object | None) -> State:
         volumes=up * claims,
         always=always,
         always_volumes=always * claims,
+        kept_by=_kept_by(workload, obj),
         cpu=_requested(spec, "cpu"),
         memory=_requested(spec, "memory"),
+    )
+
+
+def _kept_by(workload: Workload, obj: Object) -> str | None:
+    return None if workload.excluded else tracked_by(obj)
+
+
+def fought_over(states: Sequence[State]) -> str | None:
+    """What may not be put to sleep, because something else would wake it, with what to do."""
+    found = [f"{each.workload} ({each.kept_by})" for each in states if each.kept_by is not None]
+    if not found:
+        return None
+    return (
+        f"{', '.join(found)}: a GitOps tool keeps it and would scale it up again, so it stays "
+        "awake. Have the tool leave its replicas alone (of a Cluster: its annotations), then say "
+        "replicasExcluded: true for it in spec.standby.workloads"
     )
 
 
@@ -158,6 +180,7 @@ def _cluster(workload: Workload, obj: Object) -> State:
         volumes=ready if asleep else instances,
         always=instances,
         always_volumes=instances,
+        kept_by=_kept_by(workload, obj),
     )
 
 
@@ -189,7 +212,9 @@ def to_wake(states: Sequence[State], *, only_stores: bool = False) -> tuple[Chan
 def to_sleep(states: Sequence[State]) -> tuple[Change, ...]:
     """What to scale to zero now: the engine, and once its pods are gone the stores."""
     return tuple(
-        Change(each, 0) for each in _reached(states, waking=False) if each.present and each.awake
+        Change(each, 0)
+        for each in _reached(states, waking=False)
+        if each.present and each.awake and each.kept_by is None
     )
 
 
@@ -210,8 +235,8 @@ def all_ready(states: Sequence[State]) -> bool:
 
 
 def all_asleep(states: Sequence[State]) -> bool:
-    """Whether nothing of it is up."""
-    return all(each.up == 0 for each in states)
+    """Whether nothing is up of what may sleep."""
+    return all(each.up == 0 for each in states if each.kept_by is None)
 
 
 def waiting(states: Sequence[State], *, waking: bool) -> str:
@@ -222,5 +247,5 @@ def waiting(states: Sequence[State], *, waking: bool) -> str:
         said = f"not ready yet: {', '.join(late)}" if late else ""
         gone = f"not there: {', '.join(missing)}" if missing else ""
         return "; ".join(each for each in (gone, said) if each)
-    late = [f"{each.workload} ({each.up} pods)" for each in states if each.up]
+    late = [f"{each.workload} ({each.up} pods)" for each in states if each.up and not each.kept_by]
     return f"still up: {', '.join(late)}" if late else ""

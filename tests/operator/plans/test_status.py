@@ -9,7 +9,7 @@ import pytest
 
 from tests.operator.conftest import foreign_kind, journey_spec
 from tests.operator.plans.conftest import WEST_FIRST, standby
-from tests.operator.standby import CORE, Site, command_of, now
+from tests.operator.standby import APPS, CORE, Site, command_of, now
 from tests.operator.test_recovery_standby import FAR
 from tests.servers.apiserver import ApiServer
 from tests.servers.audit import requests
@@ -312,6 +312,48 @@ def test_a_cluster_of_cloudnativepg_is_hibernated_by_its_annotation(
     until(lambda: site.replicas()["bank-serve"] == 0, what="the engine sleeps")
     site.beat("east", sealed=10_000_000)
     until(lambda: hibernation() == "off", what="the extra window wakes it")
+
+
+def test_a_named_workload_sleeps_too_unless_a_gitops_tool_would_wake_it(
+    site: Site, server: ApiServer
+) -> None:
+    path = site.cluster.path("statefulsets", "ledger-db", APPS)
+    labels = {"app": "ledger-db"}
+    database = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {
+            "name": "ledger-db",
+            "namespace": site.cluster.namespace,
+            "annotations": {"argocd.argoproj.io/tracking-id": "bank:apps/StatefulSet:x/ledger-db"},
+        },
+        "spec": {
+            "replicas": 2,
+            "serviceName": "ledger-db",
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "db", "image": "db"}]},
+            },
+        },
+    }
+    assert server.apply(path, database, manager="argocd-controller").status == 201
+
+    def replicas() -> int:
+        return int(server.send("GET", path).body["spec"]["replicas"])
+
+    site.taken("east")
+    named = {"kind": "StatefulSet", "name": "ledger-db"}
+    standby(site, standby={"windows": FAR, "workloads": [named]})
+    told = site.cluster.not_ready("recoveryplans", "bank", "ConfigConflict")
+    assert "StatefulSet ledger-db (Argo CD)" in told["message"]
+    assert "replicasExcluded: true" in told["message"]
+    until(lambda: site.replicas()["bank-serve"] == 0, what="the engine sleeps")
+    assert replicas() == 2, "nobody fights about it"
+    standby(site, standby={"windows": FAR, "workloads": [named | {"replicasExcluded": True}]})
+    until(lambda: replicas() == 0, what="it sleeps as well")
+    site.beat("east", sealed=10_000_000)
+    until(lambda: replicas() == 2, what="the extra window wakes it with what it had")
 
 
 def test_figures_that_move_all_the_time_are_written_once_a_minute(

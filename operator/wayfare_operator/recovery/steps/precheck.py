@@ -17,10 +17,12 @@ from wayfare_engine.resources.phases import may_begin, why_not
 from wayfare_engine.runs import Beacon, By, CheckResult, authority, beacons, procedure
 from wayfare_engine.runs.authority import Authority, SeenBeat, Watch
 from wayfare_operator.kube.compare import quantity
+from wayfare_operator.recovery import sleep
 from wayfare_operator.recovery.run_phase import phase_before
 from wayfare_operator.recovery.steps.asking import NO_KEY
 from wayfare_operator.recovery.steps.contract import Done, Failed, Going, Progress, StepContext
 from wayfare_operator.recovery.stores import call
+from wayfare_operator.recovery.workloads import fought_over
 
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ async def drive(step: StepContext) -> Progress:
         return Failed(out_of_phase, figures=figures)
     if grounds.mine is None and _looked(step) < OWN_BEACON_SECONDS:
         return Going("this site has not said yet what it has")
-    checks = tuple(_checks(step, grounds))
+    checks = (*_checks(step, grounds), *await _left_alone(step))
     bars = [each.message for each in checks if each.gate and each.verdict is not Verdict.PASSED]
     said = "; ".join(bars) or _said(step, grounds)
     return Done(said, figures=figures, checks=checks)
@@ -224,6 +226,24 @@ def _said(step: StepContext, grounds: Grounds) -> str:
 
 def _checks(step: StepContext, grounds: Grounds) -> list[CheckResult]:
     return [_same_schema(step, grounds), _same_plan(step, grounds), _capacity(step, grounds)]
+
+
+async def _left_alone(step: StepContext) -> list[CheckResult]:
+    """Whether everything that sleeps with a cold site may. It bars no way: the site is awake."""
+    if step.plan.spec.standby.mode != "Cold":
+        return []
+    name = "ReplicasLeftAlone"
+    fought = fought_over(await sleep.states(step.world, step.plan, step.engine))
+    return [
+        CheckResult(
+            name=name,
+            level=CheckLevel.SYSTEM,
+            verdict=Verdict.PASSED if fought is None else Verdict.FAILED,
+            gate=step.gates(name, default=False),
+            message=fought or "no GitOps tool wakes what this site puts to sleep",
+            as_of=step.world.now(),
+        )
+    ]
 
 
 def _result(
