@@ -127,7 +127,11 @@ def test_a_sender_that_says_nothing_makes_the_move_wait(sites: Sites) -> None:
         sites.do(run, "east", "Seal")
     sites.do(run, "west", "CatchUpFinal")
     moved = sites.do(run, "west", "TransferEpoch")
-    assert moved.figures["waitedSeconds"] == pytest.approx(TERMS.wait, abs=0.2)
+    # What was left of the wait when all else was done.
+    assert moved.figures["waitedSeconds"] <= TERMS.wait
+    taken = history(sites.store, PLAN)[-1]
+    assert taken.acting_since is not None
+    assert (taken.acting_since - taken.lease.at).total_seconds() >= TERMS.wait
 
 
 def test_abandoned_after_the_seal_the_old_site_goes_on(sites: Sites) -> None:
@@ -262,11 +266,13 @@ def test_the_estimate_is_right_within_a_tenth_when_the_store_was_away(sites: Sit
     stop, away = threading.Event(), threading.Event()
 
     def write() -> None:
-        seed, began = 10, time.monotonic()
+        # What a busy machine did not write in its time is not caught up: the rate is to be even.
+        seed, due = 10, time.monotonic()
         while not stop.is_set():
             sites.write("east", 17, seed, without=SENDING if away.is_set() else ())
             seed += 1
-            time.sleep(max(0.0, began + (seed - 10) * 0.1 - time.monotonic()))
+            due = max(due + 0.25, time.monotonic())
+            stop.wait(due - time.monotonic())
 
     writing = threading.Thread(target=write)
     writing.start()
