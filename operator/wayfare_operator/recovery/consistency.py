@@ -37,6 +37,13 @@ def levels(result: StepResult) -> dict[str, Level]:
     return found
 
 
+def nobody_knows(began: datetime, why: str) -> dict[str, Level]:
+    """What a check that came to no result leaves: what was found before is not true of now."""
+    said = f"the check of {began:%Y-%m-%d %H:%M} UTC came to no result: {why}"[:2000]
+    unknown = Level(verdict=str(Verdict.UNKNOWN), as_of=began, message=said)
+    return {str(level): unknown for level in CheckLevel}
+
+
 def _message(verdict: Verdict, told: Sequence[CheckResult], looked: int) -> str:
     if verdict is Verdict.PASSED:
         return f"{looked} checks passed"

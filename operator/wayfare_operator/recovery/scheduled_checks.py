@@ -12,7 +12,7 @@ from wayfare_engine.runs.windows import CHECK, number
 from wayfare_operator.desired import Facts
 from wayfare_operator.reconcile.world import World
 from wayfare_operator.recovery import window_jobs
-from wayfare_operator.recovery.consistency import levels
+from wayfare_operator.recovery.consistency import levels, nobody_knows
 from wayfare_operator.recovery.memory import PlanMemory
 from wayfare_operator.recovery.procedure import JobState
 from wayfare_operator.recovery.record import Check, Standing
@@ -52,7 +52,7 @@ async def check_by_schedule(
         check = Check(began=now.replace(microsecond=0))
         memory.standing = msgspec.structs.replace(standing, checking=check, checked_until=now)
     of = number(check.began)
-    state, result, _ = await window_jobs.look(
+    state, result, why = await window_jobs.look(
         world,
         store,
         plan,
@@ -78,8 +78,12 @@ async def check_by_schedule(
         return True
     if state is JobState.RUNNING and now - check.began < 2 * _TIMEOUT:
         return True
-    # Done, failed or hanging: what failed is stale soon, and says so.
-    if result is not None:
+    # Done, failed or hanging.
+    if result is None:
+        memory.standing = msgspec.structs.replace(
+            memory.standing, consistency=nobody_knows(check.began, why or "it did not end in time")
+        )
+    else:
         memory.standing = msgspec.structs.replace(
             memory.standing, consistency={**memory.standing.consistency, **levels(result)}
         )

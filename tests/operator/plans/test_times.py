@@ -11,8 +11,9 @@ from tests.operator.plans.conftest import WEST_FIRST, slept, standby
 from tests.operator.standby import Site, now
 from tests.operator.test_recovery_standby import remember
 from tests.servers.wait import until
-from wayfare_engine.resources import Verdict
-from wayfare_operator.recovery.record import Standing
+from wayfare_engine.resources import CheckLevel, Verdict
+from wayfare_engine.runs import Outcome
+from wayfare_operator.recovery.record import Level, Standing
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(240)]
 
@@ -102,6 +103,25 @@ def test_checks_by_schedule_are_told_by_level(site: Site) -> None:
         "business": "Failed",
     }
     assert found["business"]["message"] == "BusinessCheck: looked at Business"
+
+
+def test_a_check_that_came_to_no_result_is_unknown_at_all_levels(site: Site) -> None:
+    site.taken("west")
+    made = site.plan(sites=WEST_FIRST, consistency={"schedule": "* * * * *"})
+    passed = Level(verdict="Passed", as_of=now(), message="5 checks passed")
+    before = {str(level): passed for level in CheckLevel}
+    remember(site, made, Standing(since=now() - timedelta(minutes=5), consistency=before))
+    site.engine()
+    found = site.wait_status("what was found before", lambda it: "consistency" in it)
+    assert found["consistency"]["data"]["verdict"] == "Passed"
+    job = site.wait_job("Check")
+    site.result(job, outcome=Outcome.FAILED, summary="the database did not answer")
+    found = site.wait_status(
+        "the failure",
+        lambda it: it.get("consistency", {}).get("data", {}).get("verdict") == "Unknown",
+    )["consistency"]
+    assert {each["verdict"] for each in found.values()} == {"Unknown"}
+    assert "came to no result: the database did not answer" in found["data"]["message"]
 
 
 def test_a_warm_standby_measures_its_checks_before_the_first_is_due(site: Site) -> None:
