@@ -130,6 +130,13 @@ def test_rows_without_a_decision_are_said(place: Place) -> None:
     assert "3 rows have no decision" in Parsed(page(place.report(1))).text
 
 
+def test_an_approval_of_a_run_that_nobody_is_known_to_have_asked_for_is_told(place: Place) -> None:
+    told = stories.Teller(place.store, RunKind.SWITCHOVER, requested_by="unknown")
+    told.rule("Verify", Decision.APPROVE)
+    (said,) = (one for one in place.report(1).unknowns if "another person" in one)
+    assert "who asked is not recorded" in said
+
+
 def test_an_abandoned_run_says_what_is_not_known(place: Place) -> None:
     stories.switchover(place.store)
     made = place.report(1)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from wayfare_engine.recovery.report.model import Report
 
+_NOBODY = ("", "unknown")
+
 
 def unknowns(report: Report) -> tuple[str, ...]:
     """One sentence each, in the order of the page."""
@@ -26,6 +28,13 @@ def _outcome(report: Report) -> Iterator[str]:
     head = report.head
     if not head.name:
         yield "Who asked for this run, why and which kind it is: its first record cannot be used."
+    if report.people.requested_by in _NOBODY and any(
+        one.decision == "Approve" for one in report.rulings
+    ):
+        yield (
+            "Whether whoever approved is another person than who asked for the run: who asked is "
+            "not recorded, because the chart's admission policies are off."
+        )
     if head.ended_at is None:
         yield f"How the run ends: it has not ended by the records, its state is {head.state}."
     elif head.verdict == "Unknown":
