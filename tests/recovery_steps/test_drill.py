@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from wayfare_engine.facts import record
 from wayfare_engine.identity import new_key
 from wayfare_engine.lease import highest
 from wayfare_engine.lease.epochs import read_acting
-from wayfare_engine.ledger import Kind
-from wayfare_engine.ledger.bodies import Dispatch, Outcome
+from wayfare_engine.ledger import Kind, LedgerRow
+from wayfare_engine.ledger.bodies import Dispatch, Guard, Intent, Outcome
 from wayfare_engine.ledger.fence import site_epoch
 from wayfare_engine.objectstore import open_store
 from wayfare_engine.outbox.facts import Origin
 from wayfare_engine.recovery.drill.sinks import wanted
+from wayfare_engine.recovery.report.rehearsed import rehearsed
 from wayfare_engine.resources import RunKind
 from wayfare_engine.runs import LostPart, Run
 
@@ -141,6 +143,71 @@ def test_it_ends_where_the_scenario_says_and_counts_what_is_beyond(
     stranded = figures["scenario"]["stranded"]
     assert stranded["basis"] == "Exact"
     assert stranded["rows"] == 100 - figures["position"] == sum(stranded["kinds"].values())
+
+
+def plan_sends(sites: Sites) -> None:
+    """East has sends that wait, three by mail and two by SMS, one of them Local; of two more by
+    mail nobody knows yet whether they left, and one has arrived."""
+    origin = Origin("east", 1, new_id, now)
+
+    def send(key: str, channel: str, guard: Guard = "Journaled") -> LedgerRow:
+        intent = Intent(
+            send_key=key,
+            instance=f"i-{key}",
+            journey="welcome",
+            node="offer",
+            visit=1,
+            channel=f"bank/{channel}",
+            due=now() + timedelta(hours=1),
+            guard=guard,
+        )
+        return origin.row(Kind.INTENT, "anna", intent, now())
+
+    def left(key: str) -> LedgerRow:
+        dispatch = Dispatch(send_key=key, attempt=1, channel="bank/mail")
+        return origin.row(Kind.DISPATCH, "anna", dispatch, now())
+
+    taken = Outcome(send_key="m6", attempt=1, result="Accepted", provider_id="smtp-1")
+    with sites.connect("east") as east:
+        record(east, [send(f"m{number}", "mail") for number in range(1, 7)])
+        record(east, [send("s1", "sms"), send("s2", "sms", "Local")])
+        record(east, [left(key) for key in ("m4", "m5", "m6")])
+        record(east, [origin.row(Kind.OUTCOME, "anna", taken, now())])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "in_doubt", "fell_back", "waits"),
+    [
+        (LostPart(lost="Site"), {"bank/mail": 2}, {}, {}),
+        (LostPart(lost="PostgreSQL"), {"bank/mail": 2}, {}, {}),
+        (LostPart(lost="Valkey"), {}, {}, {}),
+        (LostPart(lost="Channel", channel="mail"), {}, {"bank/mail": 3}, {}),
+        (LostPart(lost="Channel", channel="sms"), {}, {}, {"bank/sms": 2}),
+        (LostPart(lost="ObjectStore"), {}, {}, {"bank/mail": 3, "bank/sms": 1}),
+    ],
+)
+def test_what_each_loss_would_have_cost_is_counted_at_the_copy(
+    sites: Sites,
+    spare: str,
+    scenario: LostPart,
+    in_doubt: dict[str, int],
+    fell_back: dict[str, int],
+    waits: dict[str, int],
+) -> None:
+    plan_sends(sites)
+    run = drill(sites, scenario)
+    found = sites.do(run, "west", "Fork", **at_copy(spare)).figures["scenario"]
+
+    def sends(told: str) -> dict[str, int]:
+        return {each["channel"]: each["sends"] for each in found[told]}
+
+    ours = ("bank/mail", "bank/sms")
+    assert {name: n for name, n in sends("inDoubt").items() if name in ours} == in_doubt
+    assert sends("fellBack") == fell_back
+    assert {name: n for name, n in sends("waits").items() if name in ours} == waits
+    (told,) = [rehearsed(found)]
+    assert told is not None
+    assert (told.lost, told.channel) == (scenario.lost, scenario.channel)
 
 
 def test_a_copy_in_the_same_instance_is_refused(sites: Sites) -> None:
