@@ -214,7 +214,11 @@ def test_an_abandoned_run_is_taken_back_whoever_does_it(place: Place, tmp_path: 
         place.falls_asleep(operator)
         place.run("take-over", statement={"text": STATEMENT})
         operator.start()
-        until(lambda: place.status("take-over").get("step") == "CatchUp", what="it catches up")
+        until(
+            lambda: place.status("take-over").get("step") == "CatchUp",
+            seconds=90,
+            what="it catches up",
+        )
         operator.kill()
         place.approve("stop", "take-over", "CatchUp", "Abandon")
         for point in SLEEP:
