@@ -88,6 +88,19 @@ def test_a_load_of_a_later_epoch_counts_though_its_version_is_not_higher(
     assert tables(there) == tables(here)
 
 
+def test_a_load_of_a_later_epoch_that_changes_nothing_leaves_the_same_at_both_sites(
+    here: Connection, there: Connection, store: ObjectStore
+) -> None:
+    load_csv(here, store, LOADS[0])
+    here.execute("SELECT wayfare.raise_epoch(2)")
+    load_csv(here, store, LOADS[0])
+
+    for row in blob_rows(here):
+        applying.apply_load(there, row)
+
+    assert tables(there) == tables(here)
+
+
 def test_a_blob_that_is_not_here_yet_is_named(
     here: Connection, there: Connection, store: ObjectStore, tmp_path: Path
 ) -> None:

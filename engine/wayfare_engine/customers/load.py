@@ -368,9 +368,10 @@ def _commit(
     with connection.transaction():
         append_rows(connection, [row])
         assert after.blob is not None
+        # Of this epoch as the row is, also where nothing differs: whoever applies the row says so.
         customers_sql.apply_load(
             connection,
-            epoch=after.epoch,
+            epoch=epoch,
             version=after.version,
             customers=after.customers,
             capacity=after.capacity,
