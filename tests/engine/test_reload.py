@@ -50,6 +50,7 @@ def test_answers_change_under_load_and_each_is_of_one_plan(pods: Pods) -> None:
     for thread in threads:
         thread.start()
     try:
+        until(partial(_more_than, answers, 30), what="answers of the first plan")
         for plan in plans[1:]:
             pods.publish(plan)
             seen = len(answers)
