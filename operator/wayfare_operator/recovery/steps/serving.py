@@ -4,7 +4,7 @@ recovery time stops."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -39,16 +39,20 @@ async def drive(step: StepContext) -> Progress:
         return jobs
     own = (*await custom.requests(step), *jobs)
     checks = (*await look(step), *(each.result for each in own))
-    short = [each for each in checks if each.gate and each.verdict is not Verdict.PASSED]
+    short = _barring(checks)
     waited = (step.world.now() - step.began_at).total_seconds()
     again = [each for each in short if each not in [one.result for one in jobs]]
     if again and waited < min(PATIENCE_SECONDS, step.timeout / 2):
         return Going("; ".join(each.message for each in short))
-    said = "; ".join(each.message for each in short or checks)
     timed = () if short else (await latency(step),)
+    said = "; ".join(each.message for each in short or _barring(timed) or checks)
     checks = (*checks[: -len(own) or None], *timed, *await custom.kept(step, own))
     await custom.remove(step)
     return Done(said, checks=checks, figures={"seconds": round(waited, 1)})
+
+
+def _barring(checks: Sequence[CheckResult]) -> list[CheckResult]:
+    return [each for each in checks if each.gate and each.verdict is not Verdict.PASSED]
 
 
 async def look(step: StepContext) -> tuple[CheckResult, ...]:
